@@ -53,7 +53,7 @@ _HOMES: Final = {
     "walk_forward": "tradewind.evaluate.walk_forward:walk_forward",
 }
 
-__all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605
+__all__ = sorted([*_HOMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,19 @@ from typing import Final, Protocol, final
 
 from tradewind.core.errors import SettingsError
 
-__all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "Clock", "SimulatedClock", "SystemClock", "format_time", "parse_duration", "parse_time", "timeframe_name"]
+__all__ = [
+    "DAY",
+    "HOUR",
+    "MINUTE",
+    "SECOND",
+    "Clock",
+    "SimulatedClock",
+    "SystemClock",
+    "format_time",
+    "parse_duration",
+    "parse_time",
+    "timeframe_name",
+]
 
 SECOND: Final = 1_000_000_000
 MINUTE: Final = 60 * SECOND

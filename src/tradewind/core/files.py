@@ -21,7 +21,18 @@ import numpy as np
 from tradewind.core.errors import Corrupt, DataError, StateError
 from tradewind.core.types import State
 
-__all__ = ["canonical_json", "load_state", "read_bytes", "read_json", "save_state", "sha256", "write_bytes", "write_json", "write_text", "write_with"]
+__all__ = [
+    "canonical_json",
+    "load_state",
+    "read_bytes",
+    "read_json",
+    "save_state",
+    "sha256",
+    "write_bytes",
+    "write_json",
+    "write_text",
+    "write_with",
+]
 
 
 def sha256(data: bytes) -> str:
@@ -47,10 +58,10 @@ def write_with(path: str | Path, fill: Callable[[str], object]) -> Path:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         os.close(descriptor)
         fill(temporary)
-        os.chmod(temporary, 0o644)
-        with open(temporary, "rb") as handle:
+        Path(temporary).chmod(0o644)
+        with Path(temporary).open("rb") as handle:
             os.fsync(handle.fileno())
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
@@ -65,7 +76,7 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
     """Write `data` atomically; see `write_with` for the errors."""
 
     def fill(temporary: str) -> None:
-        with open(temporary, "wb") as handle:
+        with Path(temporary).open("wb") as handle:
             handle.write(data)
 
     return write_with(path, fill)

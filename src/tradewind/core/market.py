@@ -239,10 +239,13 @@ def _check(market: Market) -> None:
             raise DataError(f"{name} has shape {array.shape}, expected (time, symbol) = {shape}")
     backward = np.flatnonzero(np.diff(market.open_time) <= 0)
     if len(backward):
-        raise DataError(f"bar {backward[0] + 1}: open_time does not increase ({format_time(market.open_time[backward[0] + 1])}); sort the bars and keep one of each")
+        bar = int(backward[0]) + 1
+        raise DataError(
+            f"bar {bar}: open_time does not increase ({format_time(market.open_time[bar])}); sort the bars and keep one of each"
+        )
     early = np.flatnonzero(market.known < market.open_time + market.step)
     if len(early):
-        raise DataError(f"bar {early[0]}: known before its close; a bar of {market.timeframe} is known no earlier than open_time + {market.timeframe}")
+        raise DataError(f"bar {early[0]}: known before its close, which is open_time + {market.timeframe}")
     _check_prices(market)
 
 

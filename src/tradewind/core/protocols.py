@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
-from typing_extensions import Self
+from typing import Protocol, Self, runtime_checkable
 
 from tradewind.core.market import Market
 from tradewind.core.types import Features, Forecast, Labels, Outcome, State, Target, Targets, View
