@@ -1,0 +1,140 @@
+"""Strategies by name: `strategy("momentum", lookback=20)`. Classes load when they are first asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, is_dataclass
+from dataclasses import fields as dataclass_fields
+from typing import Any, Final, cast, final
+
+import numpy as np
+
+from tradewind.core.protocols import Strategy
+from tradewind.core.settings import build, choose, require
+
+__all__ = ["describe", "descriptions", "names", "register", "strategy"]
+
+Factory = Callable[..., Strategy]
+
+
+@final
+@dataclass(frozen=True)
+class _Entry:
+    """Where a strategy is made, the settings that its name stands for, and one line about it."""
+
+    home: str | Factory
+    description: str
+    preset: Mapping[str, Any] = field(default_factory=dict)
+
+    def factory(self) -> Factory:
+        if not isinstance(self.home, str):
+            return self.home
+        module, _, attribute = self.home.partition(":")
+        return cast(Factory, getattr(importlib.import_module(f"tradewind.strategies.{module}"), attribute))
+
+
+_FORECASTING: Final = "forecasting:Forecasting"
+_TABLE: Final[dict[str, _Entry]] = {
+    "hold": _Entry("rules:Hold", "buys an equal share of every symbol once and keeps it: the row that every other is read beside"),
+    "momentum": _Entry("momentum:Momentum", "the sign of the return over one lookback"),
+    "momentum-mix": _Entry("momentum:MomentumMix", "long or flat by the mean of six lookbacks, 5 to 90 days, at a target volatility"),
+    "ema-cross": _Entry("rules:ema_cross", "long while the fast exponential average is above the slow one, short below"),
+    "rsi-reversal": _Entry("rules:rsi_reversal", "buys what RSI calls oversold, sells what it calls overbought, leaves at 50"),
+    "bollinger-reversal": _Entry("rules:bollinger_reversal", "trades against a close beyond a Bollinger band, leaves at the middle"),
+    "rsi-divergence": _Entry("rules:rsi_divergence", "trades against a price extreme that RSI does not confirm"),
+    "forecast": _Entry(_FORECASTING, "any forecaster on any features and labels, with a policy"),
+    "logistic": _Entry(_FORECASTING, "logistic regression on triple-barrier labels", {"forecaster": "logistic"}),
+    "ridge": _Entry(_FORECASTING, "ridge regression of the return over a horizon", {"forecaster": "ridge", "label": "horizon-return"}),
+    "random-forest": _Entry(_FORECASTING, "a random forest on triple-barrier labels", {"forecaster": "random-forest"}),
+    "lightgbm": _Entry(_FORECASTING, "gradient-boosted trees on triple-barrier labels", {"forecaster": "lightgbm"}),
+    "price-action-transformer": _Entry(
+        _FORECASTING,
+        "a small transformer on windows of 64 bars, fitted every fourth fold",
+        {"forecaster": "price-action-transformer", "refit_every": 4},
+    ),
+    "mix": _Entry("mix:Mix", "the mean of other strategies, each with its own paper book"),
+}
+_MARK: Final = "_registered"
+"""The attribute in which an object that was made by name remembers its name and settings; deep copies keep it."""
+
+
+def strategy(name: str, **settings: Any) -> Strategy:
+    """A new strategy by name. `tradewind.strategies()` lists the names.
+
+    Settings given as dicts are merged into the preset's dict, key by key. Raises SettingsError, with the nearest known word, for an
+    unknown name or setting, and for settings that cannot be.
+    """
+    entry = choose(name, _TABLE, "strategy")
+    merged = dict(entry.preset)
+    for key, value in settings.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = {**merged[key], **value} if both else value
+    factory = entry.factory()
+    built = build(factory, merged, f"strategy {name!r}")
+    defaults = {p.name: p.default for p in inspect.signature(factory).parameters.values() if p.default is not p.empty}
+    # An object of a foreign class with slots cannot remember its name; describe() then tells its class and attributes.
+    with contextlib.suppress(AttributeError):
+        setattr(built, _MARK, (name, _plain({**defaults, **merged})))
+    return built
+
+
+def names() -> list[str]:
+    """Every name that `strategy` knows, the registered ones last."""
+    return list(_TABLE)
+
+
+def descriptions() -> dict[str, str]:
+    """One line about each name."""
+    return {name: entry.description for name, entry in _TABLE.items()}
+
+
+def register(name: str, factory: Factory) -> None:
+    """Let `strategy(name, **settings)` build `factory(**settings)`: a class or function of your own.
+
+    Raises SettingsError when the name is taken by something else.
+    """
+    require(bool(name), "a strategy needs a name that is not empty")
+    taken = _TABLE.get(name)
+    require(taken is None or taken.home is factory, f"the strategy name {name!r} is taken; choose another")
+    first_line = (inspect.getdoc(factory) or "").partition("\n")[0]
+    _TABLE[name] = _Entry(factory, first_line or f"{factory.__module__}.{factory.__qualname__}")
+
+
+def describe(built: Strategy) -> tuple[str, dict[str, Any]]:
+    """The name of a strategy and its settings as JSON-able data, for reports, manifests and ledgers.
+
+    One that was made by name gives that name and every setting, defaults included. Any other object gives the name of its class with
+    its module, and its attributes that do not begin with an underscore.
+    """
+    marked = getattr(built, _MARK, None)
+    if marked is not None:
+        name, settings = marked
+        return name, dict(settings)
+    attributes = {name: value for name, value in getattr(built, "__dict__", {}).items() if not name.startswith("_")}
+    return f"{type(built).__module__}.{type(built).__qualname__}", _plain(attributes)
+
+
+def _plain(value: Any) -> Any:
+    """`value` in JSON's words; objects that JSON has none for become their class and public attributes."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if np.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if is_dataclass(value) and not isinstance(value, type):
+        return {entry.name: _plain(getattr(value, entry.name)) for entry in dataclass_fields(value)}
+    if hasattr(value, _MARK):
+        return dict(zip(("strategy", "settings"), getattr(value, _MARK), strict=True))
+    named = value if callable(value) and hasattr(value, "__qualname__") else type(value)
+    public = {name: item for name, item in getattr(value, "__dict__", {}).items() if not name.startswith("_")}
+    return {"class": f"{named.__module__}.{named.__qualname__}", **({} if named is value else _plain(public))}
