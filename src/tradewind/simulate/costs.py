@@ -1,0 +1,88 @@
+"""What trading costs: fees, slippage, latency, and the limits that an account trades under."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Self, final
+
+import numpy as np
+
+from tradewind.core.errors import SettingsError
+from tradewind.core.settings import build, require
+from tradewind.core.types import Array
+
+__all__ = ["Costs"]
+
+BASIS_POINT: Final = 1e-4
+
+
+@final
+@dataclass(frozen=True)
+class Costs:
+    """The costs and limits of an account; frozen, equal when all settings are.
+
+    `fee_bps`: fee of each fill in basis points of its notional.
+    `slippage_bps`: how much worse than the open each fill is, in basis points of the price.
+    `slippage_volatility`: slippage on top, as a fraction of the symbol's volatility of one bar: the root of the exponentially weighted
+    mean square of its close-to-close returns with a span of `volatility_bars` existing bars, as known at the close before the fill.
+    `latency`: bars between the close that a target was decided at and the open that fills it; at least 1.
+    `max_leverage`: targets whose absolute sum exceeds it are scaled down to it.
+    `min_trade`: fills smaller than this fraction of equity are left out.
+
+    Raises SettingsError for values that cannot be.
+    """
+
+    fee_bps: float = 10.0
+    slippage_bps: float = 2.0
+    slippage_volatility: float = 0.0
+    volatility_bars: int = 96
+    latency: int = 1
+    max_leverage: float = 1.0
+    min_trade: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("latency", "volatility_bars"):
+            value = getattr(self, name)
+            require(_is_whole(value) and value >= 1, f"{name} is {value!r}; it is a whole number of bars, at least 1")
+            object.__setattr__(self, name, int(value))
+        for name in ("fee_bps", "slippage_bps", "slippage_volatility", "max_leverage", "min_trade"):
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
+        require(0 <= self.fee_bps < 10_000, f"fee_bps is {self.fee_bps:g}; it is at least 0 and under 10000 basis points")
+        require(0 <= self.slippage_bps < 10_000, f"slippage_bps is {self.slippage_bps:g}; it is at least 0 and under 10000 basis points")
+        require(
+            self.slippage_volatility >= 0,
+            f"slippage_volatility is {self.slippage_volatility:g}; it is a fraction of volatility, at least 0",
+        )
+        require(self.max_leverage > 0, f"max_leverage is {self.max_leverage:g}; it is positive, such as 1 for no borrowing")
+        require(0 <= self.min_trade < 1, f"min_trade is {self.min_trade:g}; it is a fraction of equity, at least 0 and under 1")
+
+    @classmethod
+    def zero(cls, latency: int = 1) -> Self:
+        """Free trading: no fee, no slippage."""
+        return cls(fee_bps=0.0, slippage_bps=0.0, latency=latency)
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """The Costs that `to_dict` described. Raises SettingsError for an unknown key, with the nearest known one."""
+        return build(cls, settings, "Costs")
+
+    def to_dict(self) -> dict[str, float | int]:
+        """Every setting as plain numbers, for manifests."""
+        return asdict(self)
+
+    def rates(self) -> Array:
+        """(6,) what the accounting kernel reads: fee, slippage, slippage per volatility, smoothing, leverage cap, least trade."""
+        smoothing = 2.0 / (self.volatility_bars + 1.0)
+        fee, slippage = self.fee_bps * BASIS_POINT, self.slippage_bps * BASIS_POINT
+        return np.array([fee, slippage, self.slippage_volatility, smoothing, self.max_leverage, self.min_trade])
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool) or not np.isfinite(value):
+        raise SettingsError(f"{name} is {value!r}; it is a finite number")
+    return float(value)
