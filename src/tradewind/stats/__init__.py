@@ -1,0 +1,53 @@
+"""Statistics that say what a record is worth: metrics, scores of forecasts, skill, bootstrap, SPA and PBO. Needs numpy, numba and scipy."""
+
+from tradewind.stats.metrics import (
+    annual_return,
+    drawdown,
+    drawdown_bars,
+    hit_rate,
+    kurtosis,
+    monthly_returns,
+    profit_factor,
+    rolling_sharpe,
+    sharpe,
+    skewness,
+    sortino,
+    summary,
+    volatility,
+)
+from tradewind.stats.skill import (
+    deflated_sharpe,
+    expected_max_sharpe,
+    haircut_sharpe,
+    lo_sharpe_error,
+    min_backtest_length,
+    min_track_record,
+    probabilistic_sharpe,
+    robust_sharpe_error,
+    sharpe_error,
+)
+
+__all__ = [
+    "annual_return",
+    "deflated_sharpe",
+    "drawdown",
+    "drawdown_bars",
+    "expected_max_sharpe",
+    "haircut_sharpe",
+    "hit_rate",
+    "kurtosis",
+    "lo_sharpe_error",
+    "min_backtest_length",
+    "min_track_record",
+    "monthly_returns",
+    "probabilistic_sharpe",
+    "profit_factor",
+    "robust_sharpe_error",
+    "rolling_sharpe",
+    "sharpe",
+    "sharpe_error",
+    "skewness",
+    "sortino",
+    "summary",
+    "volatility",
+]
