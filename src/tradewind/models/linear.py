@@ -1,0 +1,170 @@
+"""Linear models on standardised inputs: logistic regression for classes, ridge regression for returns.
+
+Papers: Hoerl and Kennard 1970, https://doi.org/10.1080/00401706.1970.10488634 (ridge); Cox 1958, https://doi.org/10.1111/j.2517-6161.1958.tb00292.x.
+Fits in O(rows * columns^2); a forecast is one weighted sum a row. Fail where the answer depends on combinations of inputs, and
+where a few outliers dominate: raw prices and fat-tailed columns should be made relative first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self, final
+
+import numpy as np
+
+from tradewind.core.errors import StateError
+from tradewind.core.settings import require
+from tradewind.core.types import Array, Features, Forecast, Labels, State
+from tradewind.models.base import Forecaster
+from tradewind.models.rows import Task, fitted, training_rows
+
+__all__ = ["Logistic", "Ridge"]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Plane:
+    """`outputs` weighted sums of standardised inputs: `center`, `scale` (feature,), `slopes` (feature, output), `intercepts` (output,)."""
+
+    center: Array
+    scale: Array
+    slopes: Array
+    intercepts: Array
+
+    def __call__(self, inputs: Array) -> Array:
+        # One column after the other, elementwise: a matrix product may round a row differently in a larger batch.
+        total = np.tile(self.intercepts, (len(inputs), 1))
+        for column in range(inputs.shape[1]):
+            total += ((inputs[:, column] - self.center[column]) / self.scale[column])[:, None] * self.slopes[column]
+        return total
+
+    def arrays(self) -> dict[str, Array]:
+        return {name: getattr(self, name).copy() for name in ("center", "scale", "slopes", "intercepts")}
+
+
+@final
+class Logistic(Forecaster):
+    """Multinomial logistic regression; `penalty` is the weight of the squared slopes against the summed log loss of the rows.
+
+    A return label is learned as its sign, each row weighted by the size of the return. The probabilities p of up are then shares of
+    the expected absolute move, so that (2p - 1) times the mean absolute return is an expected return.
+    """
+
+    def __init__(self, penalty: float = 1.0, iterations: int = 1000) -> None:
+        require(penalty > 0, f"penalty is {penalty}; it is positive: larger shrinks the slopes more")
+        require(iterations >= 1, f"iterations is {iterations}; it is at least 1")
+        self.penalty, self.iterations = penalty, iterations
+        self._task: Task | None = None
+        self._plane: _Plane | None = None
+        self._move = 0.0
+
+    def fit(self, X: Features, y: Labels) -> Self:
+        rows = training_rows(X, y)
+        target, weights = rows.y, rows.weights
+        self._move = 0.0
+        if not rows.task.classes:
+            target, weights = (rows.y > 0).astype(np.float64), rows.weights * np.abs(rows.y)
+            self._move = float(weights.sum() / rows.weights.sum())
+        self._task, self._plane = rows.task, self._separate(rows.X, target, weights)
+        return self
+
+    def predict(self, X: Features) -> Forecast:
+        task = fitted(self._task)
+        usable, inputs = task.inputs(X)
+        if task.settled:
+            return task.settle(usable)
+        assert self._plane is not None
+        probabilities = _softmax(self._plane(inputs))
+        if task.classes:
+            return task.forecast(usable, probabilities)
+        return task.forecast(usable, (probabilities[:, 1:] - probabilities[:, :1]) * self._move)
+
+    def state(self) -> State:
+        task = fitted(self._task)
+        return State({"task": task.state(), "move": self._move}, self._plane.arrays() if self._plane else {})
+
+    def restore(self, state: State) -> Self:
+        self._task, self._plane, self._move = Task.restore(state), _plane(state), float(state.values.get("move", 0.0))
+        return self
+
+    def _separate(self, X: Array, target: Array, weights: Array) -> _Plane | None:
+        from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
+
+        taken = weights > 0
+        seen = np.unique(target[taken])
+        if len(seen) < 2:
+            # Every return was of one sign (or zero): the answer is that sign whatever the inputs are.
+            lean = float(seen[0]) * 2.0 - 1.0 if len(seen) else 0.0
+            certain = np.array([-np.inf, 0.0]) if lean > 0 else np.array([0.0, -np.inf])
+            nothing = np.zeros(X.shape[1])
+            return _Plane(nothing, nothing + 1.0, np.zeros((X.shape[1], 2)), certain)
+        center, scale = _standard(X)
+        model = LogisticRegression(C=1.0 / self.penalty, max_iter=self.iterations)
+        with threadpool_limits(1):
+            model.fit(((X - center) / scale)[taken], target[taken], sample_weight=weights[taken])
+        slopes, intercepts = np.asarray(model.coef_.T), np.asarray(model.intercept_)
+        if slopes.shape[1] == 1:
+            slopes, intercepts = np.hstack([0.0 * slopes, slopes]), np.array([0.0, float(intercepts[0])])
+        return _Plane(center, scale, np.ascontiguousarray(slopes), intercepts)
+
+
+@final
+class Ridge(Forecaster):
+    """Least squares with `penalty` times the squared slopes. Classes are learned as one indicator each, clipped and made to sum to one."""
+
+    def __init__(self, penalty: float = 1.0) -> None:
+        require(penalty > 0, f"penalty is {penalty}; it is positive: larger shrinks the slopes more")
+        self.penalty = penalty
+        self._task: Task | None = None
+        self._plane: _Plane | None = None
+
+    def fit(self, X: Features, y: Labels) -> Self:
+        from sklearn.linear_model import Ridge as LeastSquares
+        from threadpoolctl import threadpool_limits
+
+        rows = training_rows(X, y)
+        columns = rows.task.outputs
+        target = rows.y[:, None] == np.arange(columns) if rows.task.classes else rows.y[:, None]
+        center, scale = _standard(rows.X)
+        model = LeastSquares(alpha=self.penalty, solver="cholesky")
+        with threadpool_limits(1):
+            model.fit((rows.X - center) / scale, target.astype(np.float64), sample_weight=rows.weights)
+        slopes = np.ascontiguousarray(np.asarray(model.coef_).reshape(columns, -1).T)
+        self._task, self._plane = rows.task, _Plane(center, scale, slopes, np.asarray(model.intercept_).reshape(columns))
+        return self
+
+    def predict(self, X: Features) -> Forecast:
+        task = fitted(self._task)
+        usable, inputs = task.inputs(X)
+        assert self._plane is not None
+        answers = self._plane(inputs)
+        if task.classes:
+            answers = np.clip(answers, 0.0, 1.0)
+            answers /= answers.sum(axis=1, keepdims=True)
+        return task.forecast(usable, answers)
+
+    def state(self) -> State:
+        task = fitted(self._task)
+        return State({"task": task.state()}, self._plane.arrays() if self._plane else {})
+
+    def restore(self, state: State) -> Self:
+        self._task, self._plane = Task.restore(state), _plane(state)
+        if self._plane is None:
+            raise StateError("this state holds no slopes; restore it into the forecaster that saved it")
+        return self
+
+
+def _plane(state: State) -> _Plane | None:
+    names = ("center", "scale", "slopes", "intercepts")
+    return _Plane(*(state.arrays[name].copy() for name in names)) if set(names) <= state.arrays.keys() else None
+
+
+def _standard(X: Array) -> tuple[Array, Array]:
+    scale = X.std(axis=0)
+    return X.mean(axis=0), np.where(scale > 0, scale, 1.0)
+
+
+def _softmax(scores: Array) -> Array:
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))

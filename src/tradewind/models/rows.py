@@ -1,0 +1,162 @@
+"""From (time, symbol, feature) panels to the rows that models learn from, and from their answers back to panels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.core.errors import DataError, NotFitted, StateError
+from tradewind.core.settings import require
+from tradewind.core.types import Array, Features, Forecast, Labels, State, Times
+
+__all__ = ["Rows", "Task", "finite_rows", "fitted", "training_rows"]
+
+
+def finite_rows(X: Features) -> NDArray[np.bool_]:
+    """(time, symbol): where every input is a finite number."""
+    return np.asarray(np.isfinite(X.values).all(axis=2))
+
+
+@final
+@dataclass(frozen=True)
+class Task:
+    """What a fitted model was asked: the input columns, all classes of the label (none for a return), and which of them it has seen.
+
+    `present` holds positions in `classes`; a class that training never showed gets probability zero.
+    """
+
+    names: tuple[str, ...]
+    classes: tuple[float, ...] = ()
+    present: tuple[int, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """Columns of a model's answer: one a class that was seen, or one mean."""
+        return max(1, len(self.present))
+
+    @property
+    def settled(self) -> bool:
+        """Whether training showed a single class, so that there is nothing to tell apart."""
+        return len(self.present) == 1
+
+    def inputs(self, X: Features) -> tuple[NDArray[np.bool_], Array]:
+        """The (time, symbol) mask of rows that can be answered, and those rows (n, feature) in order of time, then symbol.
+
+        Raises DataError when the columns are not those of the fit.
+        """
+        self.check(X)
+        usable = finite_rows(X)
+        return usable, np.ascontiguousarray(X.values[usable])
+
+    def check(self, X: Features) -> None:
+        """Raise DataError unless `X` has the columns of the fit, in their order."""
+        if X.names != self.names:
+            lacking = [name for name in self.names if name not in X.names]
+            what = f"lacks {lacking}" if lacking else f"has {list(X.names)}"
+            raise DataError(f"the model was fitted on the columns {list(self.names)}, but X {what}; pass X.select(names) with those names")
+
+    def forecast(self, usable: NDArray[np.bool_], answers: Array) -> Forecast:
+        """Answers (n, outputs) of the `usable` rows as a forecast of all rows, NaN elsewhere."""
+        if not self.classes:
+            mean = np.full(usable.shape, np.nan)
+            mean[usable] = answers[:, 0]
+            return Forecast(mean=mean)
+        spread = np.zeros((len(answers), len(self.classes)))
+        spread[:, list(self.present)] = answers
+        probabilities = np.full((*usable.shape, len(self.classes)), np.nan)
+        probabilities[usable] = spread
+        return Forecast(probabilities=probabilities, classes=self.classes)
+
+    def settle(self, usable: NDArray[np.bool_]) -> Forecast:
+        """The forecast of a `settled` task: certainty of the one class that was seen."""
+        return self.forecast(usable, np.ones((int(usable.sum()), 1)))
+
+    def state(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"names": list(self.names), "classes": list(self.classes), "present": list(self.present)}
+
+    @classmethod
+    def restore(cls, state: State) -> Self:
+        """From the `task` of a forecaster's state. Raises StateError when there is none."""
+        task = state.values.get("task")
+        if not isinstance(task, Mapping) or not {"names", "classes", "present"} <= task.keys():
+            raise StateError("this state holds no fitted forecaster; save the state after fit")
+        return cls(tuple(task["names"]), tuple(task["classes"]), tuple(task["present"]))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The n rows that can be learned from, in order of time, then symbol.
+
+    `X` (n, feature); `y` (n,) a return, or the class as a position in `task.present`; `weights` (n,) positive; `asked` and `known` (n,)
+    UTC ns: when the inputs and when the answer could be read; `symbol` (n,) its column.
+    """
+
+    task: Task
+    X: Array
+    y: Array
+    weights: Array
+    asked: Times
+    known: Times
+    symbol: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, which: NDArray[Any]) -> Rows:
+        """The rows where the mask `which` (n,) holds."""
+        columns = ("X", "y", "weights", "asked", "known", "symbol")
+        return replace(self, **{name: getattr(self, name)[which] for name in columns})
+
+    def tail(self, fraction: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Masks (n,) of an earlier part to learn from and the last `fraction` of the rows to stop on.
+
+        Rows of the earlier part whose answer was not known before the tail begins are in neither: that is the purge. When either
+        part would be empty the tail is, and everything is for learning.
+        """
+        require(0 <= fraction < 1, f"validation is {fraction}; it is a fraction of the rows, at least 0 and below 1")
+        none = np.zeros(len(self), dtype=np.bool_)
+        first = len(self) - int(len(self) * fraction)
+        if first >= len(self):
+            return ~none, none
+        later = self.asked >= self.asked[first]
+        earlier = ~later & (self.known < self.asked[first])
+        return (earlier, later) if earlier.any() else (~none, none)
+
+
+def training_rows(X: Features, y: Labels) -> Rows:
+    """The rows of `X` with finite inputs, a label and a positive weight.
+
+    Raises DataError when `X` and `y` are not of the same (time, symbol), a label is none of `y.classes`, or no row is left.
+    """
+    if y.values.shape != X.values.shape[:2]:
+        raise DataError(f"X has (time, symbol) = {X.values.shape[:2]}, y has {y.values.shape}; compute both from the same market")
+    taken = finite_rows(X) & np.isfinite(y.values) & (y.weights > 0)
+    if not taken.any():
+        raise DataError(f"none of the {len(X)} rows has finite inputs and a known label; fit on more bars than warm-up and horizon take")
+    values = y.values[taken]
+    task = Task(X.names)
+    if y.classes:
+        codes = np.asarray(y.classes, dtype=np.float64)
+        position = np.minimum(np.searchsorted(codes, values), len(codes) - 1)
+        strange = values[codes[position] != values]
+        if len(strange):
+            raise DataError(f"label {strange[0]:g} is none of the classes {list(y.classes)}")
+        seen = np.unique(position)
+        values = np.searchsorted(seen, position).astype(np.float64)
+        task = Task(X.names, tuple(float(code) for code in y.classes), tuple(int(p) for p in seen))
+    time, symbol = np.nonzero(taken)
+    inputs = np.ascontiguousarray(X.values[taken])
+    return Rows(task, inputs, values, y.weights[taken], X.known[time], y.known[taken], symbol.astype(np.int64))
+
+
+def fitted(task: Task | None) -> Task:
+    """The task of a fitted model. Raises NotFitted when there is none yet."""
+    if task is None:
+        raise NotFitted("this forecaster has learned nothing yet; call fit(X, y) or restore(state) first")
+    return task
