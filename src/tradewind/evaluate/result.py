@@ -1,0 +1,170 @@
+"""`Result`: what a walk-forward gives back: the account, its numbers beside buy-and-hold, the folds, the verdict and the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from tradewind.core.clock import format_time
+from tradewind.core.market import Market
+from tradewind.core.types import Array, Targets
+from tradewind.engine import Backtest, backtest
+from tradewind.evaluate.ledger import Trials
+from tradewind.simulate.account import Record
+from tradewind.simulate.costs import Costs
+from tradewind.stats.bootstrap import bootstrap_interval
+from tradewind.stats.metrics import sharpe, summary
+from tradewind.strategies.registry import strategy as named
+
+if TYPE_CHECKING:
+    from tradewind.evaluate.verdict import Verdict
+
+__all__ = ["Fold", "Result", "finite", "measure"]
+
+
+@final
+@dataclass(frozen=True)
+class Fold:
+    """One part of a walk-forward: rows [start, end) of the whole market that were trained and tested on.
+
+    `fitted`: whether this fold fitted anew or kept the last fit; `seconds` the fit took, 0 when it was read from a finished run.
+    """
+
+    train: tuple[int, int]
+    test: tuple[int, int]
+    fitted: bool
+    seconds: float = 0.0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A strategy's record over the test parts of a walk-forward, every bar of it out of sample and after costs.
+
+    `name`, `settings`: the strategy. `account`: targets and book over the test bars. `folds`: the windows. `trials`: what the ledger
+    counted. Everything but `folds[i].seconds` is the same on every run.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    account: Backtest
+    folds: tuple[Fold, ...]
+    refit_every: int
+    trials: Trials
+    seed: int
+
+    @property
+    def market(self) -> Market:
+        """The bars of the test parts."""
+        return self.account.market
+
+    @property
+    def costs(self) -> Costs:
+        """What trading cost."""
+        return self.account.costs
+
+    @property
+    def targets(self) -> Targets:
+        """(time, symbol) as decided; NaN keeps what is held."""
+        return self.account.targets
+
+    @property
+    def record(self) -> Record:
+        """The account, bar by bar."""
+        return self.account.record
+
+    @property
+    def equity(self) -> Array:
+        """(time,) account currency at each close."""
+        return self.account.equity
+
+    @property
+    def returns(self) -> Array:
+        """(time,) simple net return of each bar."""
+        return self.account.returns
+
+    @property
+    def weights(self) -> Array:
+        """(time, symbol) signed fractions of equity held at each close."""
+        return self.account.weights
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """The numbers of `tradewind.stats.summary`, and `sharpe_low` and `sharpe_high`, the ends of its 90 % bootstrap interval."""
+        return measure(self.account, self.seed)
+
+    @cached_property
+    def benchmark(self) -> Backtest:
+        """Buy and hold: an equal share of every symbol over the same bars, under the same costs."""
+        return backtest(named("hold"), self.market, self.costs, self.account.capital)
+
+    @cached_property
+    def hold(self) -> dict[str, float]:
+        """The same numbers as `metrics`, of buy and hold."""
+        return measure(self.benchmark, self.seed)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Edge, no edge or cannot tell, with the reasons; docs/verdict.md has the rule."""
+        return self.judged(self.trials)
+
+    def judged(self, trials: Trials, alternatives: Array | None = None) -> Verdict:
+        """The verdict for another count of trials, and beside `alternatives` (time, row), the returns of what else was tried."""
+        from tradewind.evaluate.verdict import judge
+
+        return judge(
+            self.returns,
+            self.benchmark.returns,
+            self.market.periods_per_year,
+            trials=trials.count,
+            variance_of_trials=trials.variance,
+            alternatives=alternatives,
+            seed=self.seed,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the arrays as JSON-able data without clocks: equal runs give equal bytes."""
+        return {
+            "strategy": self.name,
+            "settings": dict(self.settings),
+            "refit_every": self.refit_every,
+            "from": format_time(int(self.market.open_time[0])),
+            "to": format_time(int(self.market.known[-1])),
+            "bars": len(self.market),
+            "metrics": finite(self.metrics),
+            "hold": finite(self.hold),
+            "folds": [{"train": list(fold.train), "test": list(fold.test), "fitted": fold.fitted} for fold in self.folds],
+            "trials": self.trials.to_dict(),
+            "verdict": {"label": self.verdict.label, "reasons": list(self.verdict.reasons), "numbers": finite(self.verdict.numbers)},
+        }
+
+    def report(self, path: str | Path) -> Path:
+        """Write a self-contained page about this record. Raises DataError when it cannot be written."""
+        from tradewind.evaluate.report import Page, Row, write
+
+        row = Row.of(self.name, self.account, self.metrics, self.verdict, self.folds, self.refit_every)
+        hold = Row.of("hold", self.benchmark, self.hold, None, (), 0)
+        page = Page(f"{self.name} on {', '.join(self.market.symbols)}", (hold, row), {"seed": self.seed, "strategy": dict(self.settings)})
+        return write(page, path)
+
+
+def measure(account: Backtest, seed: int = 0) -> dict[str, float]:
+    """The numbers of an account: `tradewind.stats.summary` and the 90 % stationary-bootstrap interval of its Sharpe ratio."""
+    record = account.record
+    before = np.concatenate([[account.capital], record.equity[:-1]])
+    paid = np.divide(record.fees + record.slippage + record.funding, before, out=np.zeros(len(record)), where=before > 0)
+    periods = account.market.periods_per_year
+    numbers = summary(account.returns, periods, weights=account.weights, turnover=record.traded, costs=paid)
+    low, high = bootstrap_interval(account.returns, sharpe, seed=seed)
+    return {**numbers, "sharpe_low": float(low) * math.sqrt(periods), "sharpe_high": float(high) * math.sqrt(periods)}
+
+
+def finite(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers for JSON, which has no NaN and no infinity: they become None."""
+    return {name: None if isinstance(x, float) and not math.isfinite(x) else x for name, x in numbers.items()}

@@ -1,0 +1,229 @@
+"""Walk-forward: fit on the past, trade the part that follows, move on; one account lives through all test parts.
+
+Source: Pardo (1992), "Design, Testing, and Optimization of Trading Systems"; purge and embargo after López de Prado (2018), chapter 7.
+Costs one fit for each `refit_every` folds and one pass over the history for each fold. Fails when the windows were chosen by their result:
+the ledger counts what was evaluated here, not what was thought of elsewhere.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+
+from tradewind.core.clock import SystemClock
+from tradewind.core.errors import DataError, SettingsError
+from tradewind.core.files import load_state, save_state
+from tradewind.core.market import Market
+from tradewind.core.seeds import derive
+from tradewind.core.settings import require
+from tradewind.core.types import State, Targets
+from tradewind.engine import backtest
+from tradewind.engine import targets as decide_targets
+from tradewind.evaluate.identity import digest, identify, package_digest
+from tradewind.evaluate.ledger import Ledger
+from tradewind.evaluate.result import Fold, Result
+from tradewind.simulate.account import Book
+from tradewind.simulate.costs import Costs
+
+__all__ = ["Windows", "walk_forward"]
+
+Progress = Callable[[int, int], None]
+PARTS: Final = 8
+"""Test parts when no windows are given: a third of the history trains, the rest is tested in eight."""
+
+
+@final
+@dataclass(frozen=True)
+class Windows:
+    """A walk-forward's windows in whole bars: fold k tests the `step` bars from `train` + k * `step` on (the last may have fewer).
+
+    A fold trains on the `train` bars that end `embargo` bars before its test part, or, `anchored`, on every bar up to there. The training
+    part is cut before labels are made, so a label that looks past its end does not exist for it: that is the purge, at any horizon.
+    """
+
+    train: int
+    test: int
+    step: int
+    embargo: int
+    anchored: bool
+
+    @classmethod
+    def of(
+        cls,
+        market: Market,
+        train: str | int | None = None,
+        test: str | int | None = None,
+        step: str | int | None = None,
+        anchored: bool = False,
+        embargo: str | int | None = None,
+    ) -> Windows:
+        """Windows from durations such as `30d` or whole bars; see `walk_forward` for what is taken when they are not given.
+
+        Raises SettingsError, saying how many bars there are, for windows that do not fit the market.
+        """
+        n = len(market)
+        span = f"the market has {n} bars of {market.timeframe}"
+        require(n >= 3, f"{span}; a walk-forward needs at least 3: one to train on and two to test")
+        trained = _bars(market, "train", train, max(1, n // 3))
+        tested = _bars(market, "test", test, max(1, -(-(n - trained) // PARTS)))
+        moved = _bars(market, "step", step, tested)
+        kept = _bars(market, "embargo", embargo, min(1, trained - 1), least=0)
+        require(trained + tested <= n, f"train {trained} + test {tested} bars are more than there are: {span}; choose shorter windows")
+        require(moved <= tested, f"step is {moved} bars and test {tested}: bars between test parts would never be tested; {span}")
+        require(kept < trained, f"embargo {kept} leaves nothing of the {trained} bars to train on; {span}")
+        return cls(trained, tested, moved, kept, bool(anchored))
+
+    def folds(self, bars: int) -> list[tuple[slice, slice]]:
+        """(training rows, test rows) of each fold of a market with `bars` bars; the test parts join without a gap."""
+        starts = range(self.train, bars, self.step)
+        return [
+            (slice(0 if self.anchored else start - self.train, start - self.embargo), slice(start, min(start + self.step, bars)))
+            for start in starts
+        ]
+
+
+def walk_forward(
+    strategy: Any,
+    market: Market,
+    *,
+    train: str | int | None = None,
+    test: str | int | None = None,
+    step: str | int | None = None,
+    anchored: bool = False,
+    embargo: str | int | None = None,
+    costs: Costs | None = None,
+    seed: int = 0,
+    ledger: Ledger | str | Path | None = None,
+    capital: float = 1.0,
+    progress: Progress | None = None,
+    resume: str | Path | None = None,
+) -> Result:
+    """Fit and test a strategy on the parts of a history in order, and say what it earned out of sample.
+
+    `strategy`: anything with `warmup` and `decide`; it is copied, and stays as it was. `train`, `test`, `step`: durations such as `30d` or
+    whole bars; by default a third of the history, an eighth of the rest, and the test part. With a `step` under `test` each fold is cut
+    where the next begins. `embargo`: bars left out between the parts, by default 1: labels are purged without it. `anchored`: train on
+    everything before. `ledger`: where the trial is counted, by default the user's. `progress(done, folds)` is called as folds finish.
+    `resume`: a folder that keeps finished folds; the same call reads them instead of fitting again, and gives the same result.
+
+    Raises SettingsError for impossible windows or settings, DataError for targets that cannot be or a ledger that cannot be written.
+    """
+    require(
+        hasattr(strategy, "decide") and hasattr(strategy, "warmup"), f"{strategy!r} is no strategy: it needs `warmup` and `decide(view)`"
+    )
+    require(costs is None or isinstance(costs, Costs), f"costs is {costs!r}; write tradewind.Costs(fee_bps=10, slippage_bps=2)")
+    windows = Windows.of(market, train, test, step, anchored, embargo)
+    account = costs if costs is not None else Costs()
+    who = identify(strategy)
+    configuration = {"strategy": who, "windows": asdict(windows), "costs": account.to_dict(), "seed": int(seed)}
+    key = digest({**configuration, "market": market.digest, "capital": float(capital), "package": package_digest()})
+    store = None if resume is None else _Finished(Path(resume), key)
+    book = Book(market.symbols, account, capital)
+    wanted, folds = _Walk(strategy, market, book, int(seed), store).through(windows.folds(len(market)), progress)
+    tested = backtest(wanted, market[windows.train :], account, capital)
+    with _opened(ledger) as counted:
+        counted.note(digest(configuration), str(who["name"]), tested.market, tested.returns)
+        trials = counted.trials(tested.market)
+    return Result(str(who["name"]), who["settings"], tested, tuple(folds), _refit_every(strategy), trials, int(seed))
+
+
+@final
+class _Finished:
+    """Finished folds on disk, one state folder each, good for one configuration on one market alone."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._folder, self._key = folder, key
+
+    def load(self, fold: int, shape: tuple[int, int]) -> Targets | None:
+        """The targets of a finished fold; None when it is missing, cut short, damaged, or of something else."""
+        try:
+            state = load_state(self._folder / f"{fold:04d}")
+        except DataError:
+            return None
+        kept = state.arrays.get("targets")
+        return kept if state.values.get("key") == self._key and kept is not None and kept.shape == shape else None
+
+    def save(self, fold: int, targets: Targets) -> None:
+        save_state(self._folder / f"{fold:04d}", State({"key": self._key}, {"targets": targets}))
+
+
+@final
+class _Walk:
+    """The walk itself: the book and the fitted strategy that live from fold to fold."""
+
+    def __init__(self, strategy: Any, market: Market, book: Book, seed: int, store: _Finished | None) -> None:
+        self._pristine, self._market, self._book, self._seed, self._store = strategy, market, book, seed, store
+        self._every = _refit_every(strategy)
+        self._fitted: Any = None
+
+    def through(self, windows: list[tuple[slice, slice]], progress: Progress | None) -> tuple[Targets, list[Fold]]:
+        """Every fold in order: (time, symbol) targets of the test parts, joined, and what each fold did."""
+        finished = self._finished(windows)
+        parts, folds = [], []
+        for k, (train, test) in enumerate(windows):
+            seconds = 0.0
+            if k < len(finished):
+                decided = finished[k]
+            else:
+                seconds = self._fit(k, train)
+                decided = decide_targets(self._fitted, self._market[: test.stop], self._book, start=test.start)[test]
+                if self._store is not None:
+                    self._store.save(k, decided)
+            self._book.advance(self._market[test], decided)
+            parts.append(decided)
+            folds.append(Fold((train.start, train.stop), (test.start, test.stop), k % self._every == 0, seconds))
+            if progress is not None:
+                progress(k + 1, len(windows))
+        return np.concatenate(parts), folds
+
+    def _finished(self, windows: list[tuple[slice, slice]]) -> list[Targets]:
+        kept: list[Targets] = []
+        if self._store is not None:
+            for k, (_, test) in enumerate(windows):
+                decided = self._store.load(k, (test.stop - test.start, len(self._market.symbols)))
+                if decided is None:
+                    break
+                kept.append(decided)
+        # Folds that share a fit are taken up together: what the strategy learned in the first of them is not on disk.
+        whole = len(kept) == len(windows)
+        return kept if whole else kept[: len(kept) - len(kept) % self._every]
+
+    def _fit(self, fold: int, train: slice) -> float:
+        if fold % self._every:
+            return 0.0
+        clock = SystemClock()
+        started = clock.monotonic()
+        fresh = copy.deepcopy(self._pristine)
+        if hasattr(fresh, "reseed"):
+            fresh.reseed(derive(self._seed, "fold", fold))
+        fitted = fresh.fit(self._market[train]) if hasattr(fresh, "fit") else fresh
+        self._fitted = fresh if fitted is None else fitted
+        return clock.monotonic() - started
+
+
+def _refit_every(strategy: Any) -> int:
+    every = getattr(strategy, "refit_every", 1)
+    require(isinstance(every, int) and every >= 1, f"refit_every is {every!r}; it is a whole number of folds, at least 1")
+    return int(every)
+
+
+def _bars(market: Market, name: str, value: str | int | None, default: int, least: int = 1) -> int:
+    if value is None:
+        return default
+    if isinstance(value, str):
+        return market.bars(value)
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise SettingsError(
+            f"{name} is {value!r}; write a duration such as '30d' or whole bars, at least {least}; the market has {len(market)} bars"
+        )
+    return int(value)
+
+
+def _opened(ledger: Ledger | str | Path | None) -> AbstractContextManager[Ledger]:
+    return nullcontext(ledger) if isinstance(ledger, Ledger) else Ledger(ledger)
