@@ -89,7 +89,7 @@ class Logistic(Forecaster):
 
     def _separate(self, X: Array, target: Array, weights: Array) -> _Plane | None:
         from sklearn.linear_model import LogisticRegression
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         taken = weights > 0
         seen = np.unique(target[taken])
@@ -121,7 +121,7 @@ class Ridge(Forecaster):
 
     def fit(self, X: Features, y: Labels) -> Self:
         from sklearn.linear_model import Ridge as LeastSquares
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         rows = training_rows(X, y)
         columns = rows.task.outputs

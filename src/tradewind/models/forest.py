@@ -1,0 +1,124 @@
+"""Random forest: the average of decision trees, each grown on a bootstrap sample and a random choice of columns at every split.
+
+Paper: Breiman 2001, https://doi.org/10.1023/A:1010933404324. Grown by scikit-learn, kept as arrays, walked by our own kernel.
+Costs O(trees * rows * log(rows) * sqrt(columns)) to grow and trees * depth comparisons a row to ask. Fails when inputs leave the range
+of training, and on overlapping labels, whose bootstrap copies make the trees alike (pass uniqueness weights).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.core.compiled import kernel
+from tradewind.core.errors import StateError
+from tradewind.core.seeds import derive
+from tradewind.core.settings import require
+from tradewind.core.types import Array, Features, Forecast, Labels, State
+from tradewind.models.base import Forecaster
+from tradewind.models.rows import Rows, Task, fitted, training_rows
+
+__all__ = ["RandomForest"]
+
+_ARRAYS: Final = ("roots", "left", "right", "column", "threshold", "value")
+
+
+@final
+class RandomForest(Forecaster):
+    """`trees` trees of at most `depth` splits on a path and at least `leaf_rows` rows in a leaf.
+
+    `columns` is the fraction of columns that each split may choose from; 0 means the square root of their number.
+    """
+
+    def __init__(self, trees: int = 200, depth: int = 8, leaf_rows: int = 20, columns: float = 0.0, seed: int = 0) -> None:
+        require(min(trees, depth, leaf_rows) >= 1, "trees, depth and leaf_rows are at least 1")
+        require(0 <= columns <= 1, f"columns is {columns}; it is a fraction of the columns, or 0 for the square root of their number")
+        self.trees, self.depth, self.leaf_rows, self.columns, self.seed = trees, depth, leaf_rows, columns, seed
+        self._task: Task | None = None
+        self._forest: dict[str, NDArray[Any]] = {}
+
+    def reseed(self, seed: int) -> None:
+        self.seed = seed
+
+    def fit(self, X: Features, y: Labels) -> Self:
+        rows = training_rows(X, y)
+        self._task, self._forest = rows.task, self._grow(rows)
+        return self
+
+    def predict(self, X: Features) -> Forecast:
+        task = fitted(self._task)
+        usable, inputs = task.inputs(X)
+        # scikit-learn grows on float32 inputs; comparing anything finer would send rows at a threshold the other way.
+        answers = np.zeros((len(inputs), task.outputs))
+        _walk(inputs.astype(np.float32), *(self._forest[name] for name in _ARRAYS), answers)
+        return task.forecast(usable, answers)
+
+    def state(self) -> State:
+        task = fitted(self._task)
+        return State({"task": task.state()}, {name: array.copy() for name, array in self._forest.items()})
+
+    def restore(self, state: State) -> Self:
+        task, lacking = Task.restore(state), set(_ARRAYS) - state.arrays.keys()
+        if lacking:
+            raise StateError(f"this state lacks the trees' {sorted(lacking)}; restore it into the forecaster that saved it")
+        self._task, self._forest = task, {name: state.arrays[name].copy() for name in _ARRAYS}
+        return self
+
+    def _grow(self, rows: Rows) -> dict[str, NDArray[Any]]:
+        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+        grower = RandomForestClassifier if rows.task.classes else RandomForestRegressor
+        model = grower(
+            n_estimators=self.trees,
+            max_depth=self.depth,
+            min_samples_leaf=self.leaf_rows,
+            max_features=self.columns or "sqrt",
+            random_state=derive(self.seed, "random-forest"),
+            n_jobs=1,
+        )
+        # Absurdly large inputs would overflow scikit-learn's float32 and be refused.
+        limit = float(np.finfo(np.float32).max)
+        model.fit(np.clip(rows.X, -limit, limit), rows.y, sample_weight=rows.weights)
+        return _packed([estimator.tree_ for estimator in model.estimators_])
+
+
+def _packed(trees: list[Any]) -> dict[str, NDArray[Any]]:
+    """All nodes in one array each; `left` and `right` are absolute, a leaf is its own child, `roots` says where each tree begins."""
+    roots = np.cumsum([0, *(tree.node_count for tree in trees[:-1])]).astype(np.int64)
+    own = [root + np.arange(tree.node_count) for root, tree in zip(roots, trees, strict=True)]
+
+    def children(name: str) -> NDArray[np.int64]:
+        sides = [getattr(tree, name) for tree in trees]
+        return np.concatenate([np.where(side < 0, me, side + me[0]) for side, me in zip(sides, own, strict=True)]).astype(np.int64)
+
+    return {
+        "roots": roots,
+        "left": children("children_left"),
+        "right": children("children_right"),
+        "column": np.concatenate([np.maximum(tree.feature, 0) for tree in trees]).astype(np.int64),
+        "threshold": np.concatenate([tree.threshold for tree in trees]),
+        "value": np.concatenate([tree.value[:, 0, :] for tree in trees]),
+    }
+
+
+@kernel
+def _walk(
+    inputs: NDArray[np.float32],
+    roots: NDArray[np.int64],
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    column: NDArray[np.int64],
+    threshold: Array,
+    value: Array,
+    out: Array,
+) -> None:
+    for root in roots:
+        for row in range(len(inputs)):
+            node = root
+            while left[node] != node:
+                node = left[node] if inputs[row, column[node]] <= threshold[node] else right[node]
+            for k in range(value.shape[1]):
+                out[row, k] += value[node, k]
+    out /= len(roots)
