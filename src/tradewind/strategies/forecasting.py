@@ -1,0 +1,168 @@
+"""Forecasting as a strategy: features, a forecaster that learns labels from them, and a policy that acts on its forecasts.
+
+Source: the research loop of Lopez de Prado, "Advances in Financial Machine Learning" (2018), chapters 3, 4 and 10,
+https://www.wiley.com/en-us/Advances+in+Financial+Machine+Learning-p-9781119482086. Costs: those of the forecaster.
+Fails: as any learner does when the training part is short, or when what it learned has ceased to hold.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, final
+
+import numpy as np
+
+from tradewind import labels
+from tradewind.core.errors import NotFitted, StateError
+from tradewind.core.market import Market
+from tradewind.core.protocols import Forecaster
+from tradewind.core.seeds import derive
+from tradewind.core.settings import build, require
+from tradewind.core.types import Array, Features, Forecast, Labels, State, Target, Targets, View
+from tradewind.features import Live, compute
+from tradewind.models.registry import forecaster as forecaster_by_name
+from tradewind.strategies import plain
+from tradewind.strategies.base import Strategy
+from tradewind.strategies.policy import Policy
+
+if TYPE_CHECKING:
+    from tradewind.simulate.account import Book
+
+__all__ = ["Forecasting"]
+
+_SPARE = 4
+"""Rows kept for bar-by-bar use, in windows of the model: bars that a symbol lacks make its last window span more rows."""
+
+
+@final
+class Forecasting(Strategy):
+    """Features + Forecaster + Policy.
+
+    `forecaster`: a name (`tradewind.forecasters()` lists them) built with `forecaster_settings`, or an object of your own, of which a
+    copy is fitted. `features`: a set's name, or the names of columns. `label`: what is learned, by name, with `label_settings`.
+    `policy`: settings of `Policy`. `train_limit`: only the last so many bars of a training part are learned from; None for all.
+    `refit_every`: folds of a walk-forward between two fits.
+
+    A training part without one complete row whose label is known teaches nothing: then every decision is NaN, which keeps what is
+    held. Raises SettingsError for unknown names and settings, NotFitted when it has to decide before `fit`.
+    """
+
+    def __init__(
+        self,
+        forecaster: str | Forecaster = "logistic",
+        features: str | Sequence[Any] = "relative",
+        label: str = "triple-barrier",
+        forecaster_settings: Mapping[str, Any] | None = None,
+        label_settings: Mapping[str, Any] | None = None,
+        policy: Mapping[str, Any] | None = None,
+        train_limit: int | None = None,
+        refit_every: int = 1,
+        seed: int = 0,
+    ) -> None:
+        require(train_limit is None or train_limit >= 1, f"train_limit is {train_limit!r}; it is a number of bars, at least 1, or None")
+        require(refit_every >= 1, f"refit_every is {refit_every!r}; it is a number of folds, at least 1")
+        require(
+            isinstance(forecaster, str) or not forecaster_settings, "forecaster_settings go with a forecaster's name, not with an object"
+        )
+        self.forecaster, self.forecaster_settings = forecaster, dict(forecaster_settings or {})
+        self.features = features if isinstance(features, str) else tuple(features)
+        self.label, self.label_settings = label, dict(label_settings or {})
+        self.policy = build(Policy, policy or {}, "policy")
+        self.train_limit, self.refit_every, self.seed = train_limit, refit_every, seed
+        self.fitted = False
+        self._labels = labels.label(label, **self.label_settings)
+        self._model: Forecaster | None = None
+        # Built now only to hear at once about settings that cannot be, and how many rows one forecast needs.
+        self._window = int(getattr(self._new_forecaster(), "window", 1))
+        self._live = Live(self.features, keep=_SPARE * self._window)
+        self.warmup = self._live.warmup + self._window
+
+    def reseed(self, seed: int) -> None:
+        self.seed = seed
+
+    def fit(self, market: Market) -> Self:
+        if self.train_limit is not None:
+            market = market[-self.train_limit :]
+        X = compute(market, self.features)
+        y = self._labels(market).known_by(int(market.known[-1]))
+        self.fitted, self._model = True, None
+        if _learnable(X, y):
+            self._model = self._new_forecaster().fit(X, y)
+        return self
+
+    def decide(self, view: View) -> Target:
+        if self._silent():
+            return Target(np.full(len(view.market.symbols), np.nan))
+        close = view.market.close
+        # A symbol without a bar in the last row is not answered for there, so it does not matter how far back its bars lie.
+        rows = _rows_needed(close[:, ~np.isnan(close[-1])], self._window)
+        X = self._live.rows(view.market, rows) if rows <= _SPARE * self._window else compute(view.market, self.features)[-rows:]
+        return self.policy.decide(self._predict(X), view.portfolio)
+
+    def decide_all(self, market: Market, book: Book | None = None, start: int = 0) -> Targets:
+        first = max(start, self.warmup - 1)
+        if self._silent() or first >= len(market):
+            return np.full(market.close.shape, np.nan)
+        begin = first + 1 - _rows_needed(market.close[: first + 1], self._window)
+        desired = np.full(market.close.shape, np.nan)
+        desired[first:] = self.policy.desired(self._predict(compute(market, self.features)[begin:]))[first - begin :]
+        return self.policy.walk(desired, market, book, start)
+
+    def state(self) -> State:
+        """The fitted model, the seed, and the settings, which the object that restores it must share."""
+        own = plain.to_state("Forecasting", {"fitted": self.fitted, "seed": self.seed, "settings": self._settings()})
+        return own if self._model is None else own.nest("model", self._model.state())
+
+    def restore(self, state: State) -> Self:
+        """Become the strategy that `state` describes. Raises StateError when it was saved under other settings."""
+        saved = plain.from_state("Forecasting", state)
+        other = [name for name, value in self._settings().items() if saved["settings"].get(name) != value]
+        if other:
+            raise StateError(f"this state was saved under other settings of {other}: {[saved['settings'].get(name) for name in other]}")
+        self.fitted, self.seed = bool(saved["fitted"]), int(saved["seed"])
+        self._model = self._new_forecaster().restore(state.child("model")) if "model" in state.values else None
+        return self
+
+    def _new_forecaster(self) -> Forecaster:
+        if not isinstance(self.forecaster, str):
+            made = copy.deepcopy(self.forecaster)
+        else:
+            made = forecaster_by_name(self.forecaster, **self.forecaster_settings)
+        reseed = getattr(made, "reseed", None)
+        if reseed is not None:
+            reseed(derive(self.seed, "forecaster"))
+        return made
+
+    def _settings(self) -> dict[str, str]:
+        chosen = {"forecaster": self.forecaster, "features": self.features, "label": self.label}
+        names = {name: value if isinstance(value, str) else _named(value) for name, value in chosen.items()}
+        return {**names, "forecaster_settings": repr(self.forecaster_settings), "label_settings": repr(self.label_settings)}
+
+    def _silent(self) -> bool:
+        if not self.fitted:
+            raise NotFitted(f"the {self.forecaster!r} strategy was asked to decide before fit(market)")
+        return self._model is None
+
+    def _predict(self, X: Features) -> Forecast:
+        assert self._model is not None, "_silent() has been asked before"
+        return self._model.predict(X)
+
+
+def _learnable(X: Features, y: Labels) -> bool:
+    """Whether there is one complete row of inputs with a label that counts."""
+    return bool((~np.isnan(y.values) & (y.weights > 0) & np.isfinite(X.values).all(axis=2)).any())
+
+
+def _rows_needed(close: Array, window: int) -> int:
+    """How many of the last rows hold the last `window` bars of every symbol, all of them where one has fewer."""
+    rows = window
+    while rows < len(close) and (~np.isnan(close[-rows:])).sum(axis=0).min() < window:
+        rows *= 2
+    return min(rows, len(close))
+
+
+def _named(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(part if isinstance(part, str) else _named(part) for part in value)
+    return str(getattr(value, "name", None) or f"{type(value).__module__}.{type(value).__qualname__}")

@@ -1,0 +1,92 @@
+"""Policy: what to hold, given a forecast; it moves only when the gain is worth the trade.
+
+Source: the no-trade band under proportional costs: Davis, Norman, "Portfolio selection with transaction costs", Mathematics of Operations
+Research 15 (1990), https://doi.org/10.1287/moor.15.4.676. Costs: one pass of the accounting kernel, since the band needs the weights held.
+Fails: when forecasts are badly calibrated, a fixed threshold is too near or too far; it knows nothing of how symbols move together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from tradewind.core.market import Market
+from tradewind.core.settings import require
+from tradewind.core.types import Array, Forecast, Portfolio, Target, Targets
+
+if TYPE_CHECKING:
+    from tradewind.simulate.account import Book
+
+__all__ = ["Policy", "edge"]
+
+SIZES = ("linear", "sign")
+
+
+@final
+@dataclass(frozen=True)
+class Policy:
+    """How a forecast becomes weights, each a share of equity / number of symbols.
+
+    The edge of a forecast (see `edge`) is compared with `threshold`: at or under it in size, the position wanted is 0. Beyond it `size`
+    says how much: `linear` the edge times `gain`, capped at a full share, `sign` always a full share. `long_only`: flat instead of
+    short. `cost`: what a round trip costs as a return, the unit in which return forecasts are measured. `band`: a position is changed
+    only when the one wanted is at least this fraction of a full share away from the one held.
+
+    Raises SettingsError for values that cannot be.
+    """
+
+    threshold: float = 0.1
+    size: str = "linear"
+    gain: float = 2.0
+    long_only: bool = False
+    cost: float = 0.0024
+    band: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(self.size in SIZES, f"size is {self.size!r}; it is one of {', '.join(SIZES)}")
+        for name in ("threshold", "gain", "cost", "band"):
+            value = getattr(self, name)
+            require(
+                isinstance(value, int | float) and isfinite(value) and value >= 0,
+                f"policy: {name} is {value!r}; it is a number, at least 0",
+            )
+        require(self.gain > 0 and self.cost > 0, f"policy: gain is {self.gain:g} and cost {self.cost:g}; both are positive")
+
+    def desired(self, forecast: Forecast) -> Targets:
+        """(time, symbol) weights wanted before the band; NaN, which keeps, where the forecast has no answer."""
+        size = edge(forecast, self.cost)
+        shares = np.sign(size) if self.size == "sign" else np.clip(size * self.gain, -1.0, 1.0)
+        shares = np.where(np.abs(size) <= self.threshold, 0.0, shares)
+        if self.long_only:
+            shares = np.maximum(shares, 0.0)
+        return np.asarray(shares / size.shape[1])
+
+    def decide(self, forecast: Forecast, portfolio: Portfolio) -> Target:
+        """The target after the last row of `forecast`, given what is held at that close."""
+        desired = self.desired(forecast)[-1]
+        near = np.abs(desired - portfolio.weights) < self.band / len(desired)
+        return Target(np.where(near, np.nan, desired))
+
+    def walk(self, desired: Targets, market: Market, book: Book | None = None, start: int = 0) -> Targets:
+        """The same decisions for every row of `desired` from `start` on, walking a copy of `book`, the account before bar `start`."""
+        from tradewind.simulate.account import Book, walk_band
+
+        return walk_band(market, desired, self.band / desired.shape[1], Book(market.symbols) if book is None else book, start)
+
+
+def edge(forecast: Forecast, cost: float) -> Array:
+    """(time, symbol): how much a forecast speaks for holding the symbol; its sign is the direction.
+
+    With classes it is the expected class code on a scale where the lowest code is -1 and the highest 1: P(up) - P(down). With a mean
+    it is the mean over `cost`: 1 where the return expected pays just for the round trip.
+    """
+    score = forecast.score()
+    if forecast.probabilities is None:
+        return np.asarray(score / cost)
+    low, high = forecast.classes[0], forecast.classes[-1]
+    # A model that has seen one class alone knows no direction: its edge is 0.
+    half = (high - low) / 2.0
+    return np.asarray((score - (low + high) / 2.0) / half) if half > 0 else np.where(np.isnan(score), np.nan, 0.0)

@@ -1,0 +1,98 @@
+"""Baselines that every table carries: buy and hold, and rules of technical analysis as they are taught.
+
+Source: Brock, Lakonishok, LeBaron, "Simple technical trading rules and the stochastic properties of stock returns", Journal of Finance 47
+(1992), https://doi.org/10.1111/j.1540-6261.1992.tb04681.x; the signals stand in `features/`. Costs: one update of the signal a bar.
+Fails: crossings in sideways markets, reversals in trends; after costs most of them most of the time, which is what they are here to show.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from tradewind.core.market import Market
+from tradewind.core.types import Target, Targets, View
+from tradewind.features import Live, compute
+from tradewind.strategies.base import Strategy
+
+if TYPE_CHECKING:
+    from tradewind.simulate.account import Book
+
+__all__ = ["Hold", "Rule", "bollinger_reversal", "ema_cross", "rsi_divergence", "rsi_reversal"]
+
+
+@final
+class Rule(Strategy):
+    """Follow a signal: an equal share of equity a symbol, times a feature with values in {-1, 0, 1}.
+
+    `signal`: the feature's name, such as `signal_ema_cross_50_200`. `long_only`: flat instead of short.
+    """
+
+    def __init__(self, signal: str, long_only: bool = False) -> None:
+        self.signal, self.long_only = signal, bool(long_only)
+        self._live = Live([signal])
+        self.warmup = self._live.warmup + 1
+
+    def decide(self, view: View) -> Target:
+        return Target(self._weights(self._live.rows(view.market).values[-1:])[0])
+
+    def decide_all(self, market: Market, book: Book | None = None, start: int = 0) -> Targets:
+        targets = self._weights(compute(market, [self.signal]).values)
+        targets[:start] = np.nan
+        return targets
+
+    def _weights(self, values: Targets) -> Targets:
+        signal = values[:, :, 0]
+        return np.asarray((np.maximum(signal, 0.0) if self.long_only else signal) / signal.shape[1])
+
+
+def ema_cross(fast: int = 50, slow: int = 200, long_only: bool = False) -> Rule:
+    """Long while the exponential average over `fast` bars is above the one over `slow`, short while it is below."""
+    return Rule(f"signal_ema_cross_{fast}_{slow}", long_only)
+
+
+def rsi_reversal(period: int = 14, long_only: bool = False) -> Rule:
+    """Long from RSI under 30, short from over 70, flat again at 50."""
+    return Rule(f"signal_rsi_reversal_{period}", long_only)
+
+
+def bollinger_reversal(period: int = 20, long_only: bool = False) -> Rule:
+    """Against a close beyond the Bollinger band over `period` bars, until the middle is reached."""
+    return Rule(f"signal_bollinger_reversal_{period}", long_only)
+
+
+def rsi_divergence(period: int = 14, long_only: bool = False) -> Rule:
+    """Against a new price extreme that RSI over `period` bars does not confirm."""
+    return Rule(f"signal_rsi_divergence_{period}", long_only)
+
+
+@final
+class Hold(Strategy):
+    """Buy an equal share of every symbol once it has a bar, and keep it."""
+
+    def decide(self, view: View) -> Target:
+        held = view.portfolio.weights
+        wanted = (held == 0.0) & ~np.isnan(view.market.close[-1])
+        return Target(np.where(wanted, 1.0 / len(held), np.nan))
+
+    def decide_all(self, market: Market, book: Book | None = None, start: int = 0) -> Targets:
+        from tradewind.engine import walk
+        from tradewind.simulate.account import Book
+
+        targets = np.full(market.close.shape, np.nan)
+        account = Book(market.symbols) if book is None else book.copy()
+        listed = ~np.isnan(market.close)
+        t = start
+        while t < len(market):
+            # Only a bar of a symbol that is not held yet asks for a decision; the bars until the next such one pass in one step.
+            unheld = account.quantities == 0.0
+            asking = np.flatnonzero(listed[t:, unheld].any(axis=1))
+            pause = t + (int(asking[0]) if len(asking) else len(market) - t)
+            account.advance(market[t:pause], targets[t:pause])
+            if pause == len(market):
+                break
+            targets[pause] = walk(self, market[pause : pause + 1], account)[0]
+            account.advance(market[pause : pause + 1], targets[pause : pause + 1])
+            t = pause + 1
+        return targets
