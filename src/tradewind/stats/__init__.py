@@ -1,5 +1,6 @@
 """Statistics that say what a record is worth: metrics, scores of forecasts, skill, bootstrap, SPA and PBO. Needs numpy, numba and scipy."""
 
+from tradewind.stats.bootstrap import block_length, bootstrap_interval, bootstrap_means, bootstrap_sharpes, resample
 from tradewind.stats.metrics import (
     annual_return,
     drawdown,
@@ -15,6 +16,22 @@ from tradewind.stats.metrics import (
     summary,
     volatility,
 )
+from tradewind.stats.pbo import pbo, symmetric_splits
+from tradewind.stats.scores import (
+    Calibration,
+    bias_variance,
+    brier,
+    calibration,
+    classification,
+    crps_ensemble,
+    crps_gaussian,
+    crps_quantiles,
+    information_coefficient,
+    log_loss,
+    mae,
+    mae_by_horizon,
+    quantile_loss,
+)
 from tradewind.stats.skill import (
     deflated_sharpe,
     expected_max_sharpe,
@@ -26,28 +43,50 @@ from tradewind.stats.skill import (
     robust_sharpe_error,
     sharpe_error,
 )
+from tradewind.stats.spa import spa
 
 __all__ = [
+    "Calibration",
     "annual_return",
+    "bias_variance",
+    "block_length",
+    "bootstrap_interval",
+    "bootstrap_means",
+    "bootstrap_sharpes",
+    "brier",
+    "calibration",
+    "classification",
+    "crps_ensemble",
+    "crps_gaussian",
+    "crps_quantiles",
     "deflated_sharpe",
     "drawdown",
     "drawdown_bars",
     "expected_max_sharpe",
     "haircut_sharpe",
     "hit_rate",
+    "information_coefficient",
     "kurtosis",
     "lo_sharpe_error",
+    "log_loss",
+    "mae",
+    "mae_by_horizon",
     "min_backtest_length",
     "min_track_record",
     "monthly_returns",
+    "pbo",
     "probabilistic_sharpe",
     "profit_factor",
+    "quantile_loss",
+    "resample",
     "robust_sharpe_error",
     "rolling_sharpe",
     "sharpe",
     "sharpe_error",
     "skewness",
     "sortino",
+    "spa",
     "summary",
+    "symmetric_splits",
     "volatility",
 ]
