@@ -25,12 +25,12 @@ from tradewind.strategies.registry import strategy as named
 if TYPE_CHECKING:
     from tradewind.evaluate.verdict import Verdict
 
-__all__ = ["Fold", "Result", "finite", "measure"]
+__all__ = ["FoldRecord", "Result", "finite", "measure"]
 
 
 @final
 @dataclass(frozen=True)
-class Fold:
+class FoldRecord:
     """One part of a walk-forward: rows [start, end) of the whole market that were trained and tested on.
 
     `fitted`: whether this fold fitted anew or kept the last fit; `seconds` the fit took, 0 when it was read from a finished run.
@@ -54,7 +54,7 @@ class Result:
     name: str
     settings: Mapping[str, Any]
     account: Backtest
-    folds: tuple[Fold, ...]
+    folds: tuple[FoldRecord, ...]
     refit_every: int
     trials: Trials
     seed: int

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -27,65 +27,41 @@ from tradewind.engine import backtest
 from tradewind.engine import targets as decide_targets
 from tradewind.evaluate.identity import digest, identify, package_digest
 from tradewind.evaluate.ledger import Ledger
-from tradewind.evaluate.result import Fold, Result
+from tradewind.evaluate.result import FoldRecord, Result
+from tradewind.evaluate.splits import Fold, WalkForward
 from tradewind.simulate.account import Book
 from tradewind.simulate.costs import Costs
 
-__all__ = ["Windows", "walk_forward"]
+__all__ = ["walk_forward", "windows"]
 
 Progress = Callable[[int, int], None]
 PARTS: Final = 8
 """Test parts when no windows are given: a third of the history trains, the rest is tested in eight."""
 
 
-@final
-@dataclass(frozen=True)
-class Windows:
-    """A walk-forward's windows in whole bars: fold k tests the `step` bars from `train` + k * `step` on (the last may have fewer).
+def windows(
+    market: Market,
+    train: str | int | None = None,
+    test: str | int | None = None,
+    step: str | int | None = None,
+    anchored: bool = False,
+    embargo: str | int | None = None,
+) -> WalkForward:
+    """The windows of a walk-forward in whole bars, from durations such as `30d` or bars; see `walk_forward` for those not given.
 
-    A fold trains on the `train` bars that end `embargo` bars before its test part, or, `anchored`, on every bar up to there. The training
-    part is cut before labels are made, so a label that looks past its end does not exist for it: that is the purge, at any horizon.
+    Raises SettingsError, saying how many bars there are, for windows that do not fit the market.
     """
-
-    train: int
-    test: int
-    step: int
-    embargo: int
-    anchored: bool
-
-    @classmethod
-    def of(
-        cls,
-        market: Market,
-        train: str | int | None = None,
-        test: str | int | None = None,
-        step: str | int | None = None,
-        anchored: bool = False,
-        embargo: str | int | None = None,
-    ) -> Windows:
-        """Windows from durations such as `30d` or whole bars; see `walk_forward` for what is taken when they are not given.
-
-        Raises SettingsError, saying how many bars there are, for windows that do not fit the market.
-        """
-        n = len(market)
-        span = f"the market has {n} bars of {market.timeframe}"
-        require(n >= 3, f"{span}; a walk-forward needs at least 3: one to train on and two to test")
-        trained = _bars(market, "train", train, max(1, n // 3))
-        tested = _bars(market, "test", test, max(1, -(-(n - trained) // PARTS)))
-        moved = _bars(market, "step", step, tested)
-        kept = _bars(market, "embargo", embargo, min(1, trained - 1), least=0)
-        require(trained + tested <= n, f"train {trained} + test {tested} bars are more than there are: {span}; choose shorter windows")
-        require(moved <= tested, f"step is {moved} bars and test {tested}: bars between test parts would never be tested; {span}")
-        require(kept < trained, f"embargo {kept} leaves nothing of the {trained} bars to train on; {span}")
-        return cls(trained, tested, moved, kept, bool(anchored))
-
-    def folds(self, bars: int) -> list[tuple[slice, slice]]:
-        """(training rows, test rows) of each fold of a market with `bars` bars; the test parts join without a gap."""
-        starts = range(self.train, bars, self.step)
-        return [
-            (slice(0 if self.anchored else start - self.train, start - self.embargo), slice(start, min(start + self.step, bars)))
-            for start in starts
-        ]
+    n = len(market)
+    span = f"the market has {n} bars of {market.timeframe}"
+    require(n >= 3, f"{span}; a walk-forward needs at least 3: one to train on and two to test")
+    trained = _bars(market, "train", train, max(1, n // 3))
+    kept = _bars(market, "embargo", embargo, 1 if n - trained > 1 else 0, least=0)
+    tested = _bars(market, "test", test, max(1, -(-(n - trained - kept) // PARTS)))
+    moved = _bars(market, "step", step, tested)
+    longest = f"train {trained} + embargo {kept} + test {tested} bars"
+    require(trained + kept + tested <= n, f"{longest} are more than there are: {span}; choose shorter windows")
+    require(moved == tested, f"step is {moved} bars and test {tested}: one account trades every bar once, so they must be equal; {span}")
+    return WalkForward(trained, tested, moved, bool(anchored), kept)
 
 
 def walk_forward(
@@ -107,9 +83,10 @@ def walk_forward(
     """Fit and test a strategy on the parts of a history in order, and say what it earned out of sample.
 
     `strategy`: anything with `warmup` and `decide`; it is copied, and stays as it was. `train`, `test`, `step`: durations such as `30d` or
-    whole bars; by default a third of the history, an eighth of the rest, and the test part. With a `step` under `test` each fold is cut
-    where the next begins. `embargo`: bars left out between the parts, by default 1: labels are purged without it. `anchored`: train on
-    everything before. `ledger`: where the trial is counted, by default the user's. `progress(done, folds)` is called as folds finish.
+    whole bars; by default a third of the history, an eighth of the rest, and the test part, which is the only step that one account can
+    take. `embargo`: bars left out between the parts, by default 1. Labels need none: the training part is cut before they are made, so one
+    that looks past its end does not exist, at any horizon. `anchored`: train on everything before. `ledger`: where the trial is counted,
+    by default the user's. `progress(done, folds)` is called as folds finish.
     `resume`: a folder that keeps finished folds; the same call reads them instead of fitting again, and gives the same result.
 
     Raises SettingsError for impossible windows or settings, DataError for targets that cannot be or a ledger that cannot be written.
@@ -118,15 +95,15 @@ def walk_forward(
         hasattr(strategy, "decide") and hasattr(strategy, "warmup"), f"{strategy!r} is no strategy: it needs `warmup` and `decide(view)`"
     )
     require(costs is None or isinstance(costs, Costs), f"costs is {costs!r}; write tradewind.Costs(fee_bps=10, slippage_bps=2)")
-    windows = Windows.of(market, train, test, step, anchored, embargo)
+    plan = windows(market, train, test, step, anchored, embargo)
     account = costs if costs is not None else Costs()
     who = identify(strategy)
-    configuration = {"strategy": who, "windows": asdict(windows), "costs": account.to_dict(), "seed": int(seed)}
+    configuration = {"strategy": who, "windows": asdict(plan), "costs": account.to_dict(), "seed": int(seed)}
     key = digest({**configuration, "market": market.digest, "capital": float(capital), "package": package_digest()})
     store = None if resume is None else _Finished(Path(resume), key)
     book = Book(market.symbols, account, capital)
-    wanted, folds = _Walk(strategy, market, book, int(seed), store).through(windows.folds(len(market)), progress)
-    tested = backtest(wanted, market[windows.train :], account, capital)
+    wanted, folds = _Walk(strategy, market, book, int(seed), store).through(list(plan.split(len(market))), progress)
+    tested = backtest(wanted, market[plan.train + plan.embargo :], account, capital)
     with _opened(ledger) as counted:
         counted.note(digest(configuration), str(who["name"]), tested.market, tested.returns)
         trials = counted.trials(tested.market)
@@ -162,11 +139,11 @@ class _Walk:
         self._every = _refit_every(strategy)
         self._fitted: Any = None
 
-    def through(self, windows: list[tuple[slice, slice]], progress: Progress | None) -> tuple[Targets, list[Fold]]:
+    def through(self, parts: list[Fold], progress: Progress | None) -> tuple[Targets, list[FoldRecord]]:
         """Every fold in order: (time, symbol) targets of the test parts, joined, and what each fold did."""
-        finished = self._finished(windows)
-        parts, folds = [], []
-        for k, (train, test) in enumerate(windows):
+        finished = self._finished(parts)
+        joined, folds = [], []
+        for k, (train, test) in enumerate(parts):
             seconds = 0.0
             if k < len(finished):
                 decided = finished[k]
@@ -176,22 +153,22 @@ class _Walk:
                 if self._store is not None:
                     self._store.save(k, decided)
             self._book.advance(self._market[test], decided)
-            parts.append(decided)
-            folds.append(Fold((train.start, train.stop), (test.start, test.stop), k % self._every == 0, seconds))
+            joined.append(decided)
+            folds.append(FoldRecord((train.start, train.stop), (test.start, test.stop), k % self._every == 0, seconds))
             if progress is not None:
-                progress(k + 1, len(windows))
-        return np.concatenate(parts), folds
+                progress(k + 1, len(parts))
+        return np.concatenate(joined), folds
 
-    def _finished(self, windows: list[tuple[slice, slice]]) -> list[Targets]:
+    def _finished(self, parts: list[Fold]) -> list[Targets]:
         kept: list[Targets] = []
         if self._store is not None:
-            for k, (_, test) in enumerate(windows):
+            for k, (_, test) in enumerate(parts):
                 decided = self._store.load(k, (test.stop - test.start, len(self._market.symbols)))
                 if decided is None:
                     break
                 kept.append(decided)
         # Folds that share a fit are taken up together: what the strategy learned in the first of them is not on disk.
-        whole = len(kept) == len(windows)
+        whole = len(kept) == len(parts)
         return kept if whole else kept[: len(kept) - len(kept) % self._every]
 
     def _fit(self, fold: int, train: slice) -> float:
