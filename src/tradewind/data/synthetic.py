@@ -166,8 +166,10 @@ def gappy(bars: int = 5_000, timeframe: str = "1h", seed: int = 1, symbols: int 
         present[start : start + length] = False
     present[0] = present[-1] = True  # the first and last bar stay, so the span is the one asked for
     kept = present.any(axis=1)
-    columns = {name: np.where(present, getattr(full, name), np.nan)[kept] for name in ("open", "high", "low", "close", "volume")}
-    market = Market(full.symbols, full.timeframe, full.open_time[kept], full.known[kept], **columns)
+    opens, highs, lows, closes, volume = (
+        np.where(present, column, np.nan)[kept] for column in (full.open, full.high, full.low, full.close, full.volume)
+    )
+    market = Market(full.symbols, full.timeframe, full.open_time[kept], full.known[kept], opens, highs, lows, closes, volume)
     return Synthetic(market, _idle(len(market), symbols, "there is nothing to know"))
 
 
@@ -185,7 +187,7 @@ def _periods(step: int) -> float:
 
 
 def _per_bar(step: int) -> float:
-    return VOLATILITY / _periods(step) ** 0.5
+    return float(VOLATILITY / _periods(step) ** 0.5)
 
 
 def _names(kind: str, symbols: int) -> tuple[str, ...]:
@@ -237,7 +239,7 @@ def _regime_paths(bars: int, symbols: int, seed: int) -> tuple[Array, Array, NDA
 def _realised(market: Market, targets: Targets, cost: float) -> float:
     returns = market.close / market.open - 1.0
     net, _ = paths.hold(returns, returns, targets, cost)
-    return _ratio(net, net) * market.periods_per_year**0.5
+    return float(_ratio(net, net) * market.periods_per_year**0.5)
 
 
 def _ratio(mean_of: Array, deviation_of: Array) -> float:
@@ -252,7 +254,7 @@ def _calibrate(sharpe: float, lookback: int, volatility: float, periods: float, 
     The expected return of each bar is known, so only turning points are sampled: 30 years of hours give the Sharpe ratio to 0.02.
     """
     shocks = generator(0, "planted", "calibration").standard_normal(max(_CALIBRATION_BARS, 64 * lookback))
-    drift = sharpe / periods**0.5
+    drift = float(sharpe / periods**0.5)
     for _ in range(12):
         logs, targets = paths.momentum(shocks, drift, volatility, lookback)
         returns = np.expm1(np.diff(logs))[:, None]
@@ -260,7 +262,7 @@ def _calibrate(sharpe: float, lookback: int, volatility: float, periods: float, 
         expected = drift * volatility * np.concatenate([[0.0], direction[:-1]])[:, None]
         net, foreseen = paths.hold(returns, expected, targets[:, None], cost)
         error = sharpe - _ratio(foreseen[lookback:], net[lookback:]) * periods**0.5
-        drift += error / periods**0.5
+        drift += float(error / periods**0.5)
         if abs(error) < 1e-4:
             break
     return drift
