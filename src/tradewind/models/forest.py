@@ -50,9 +50,9 @@ class RandomForest(Forecaster):
     def predict(self, X: Features) -> Forecast:
         task = fitted(self._task)
         usable, inputs = task.inputs(X)
-        # scikit-learn grows on float32 inputs; comparing anything finer would send rows at a threshold the other way.
-        answers = np.zeros((len(inputs), task.outputs))
-        _walk(inputs.astype(np.float32), *(self._forest[name] for name in _ARRAYS), answers)
+        answers, trees = np.zeros((len(inputs), task.outputs)), self._forest
+        branches = trees["left"], trees["right"], trees["column"], trees["threshold"]
+        _walk(_narrow(inputs), trees["roots"], *branches, trees["value"], answers)
         return task.forecast(usable, answers)
 
     def state(self) -> State:
@@ -78,10 +78,14 @@ class RandomForest(Forecaster):
             random_state=derive(self.seed, "random-forest"),
             n_jobs=1,
         )
-        # Absurdly large inputs would overflow scikit-learn's float32 and be refused.
-        limit = float(np.finfo(np.float32).max)
-        model.fit(np.clip(rows.X, -limit, limit), rows.y, sample_weight=rows.weights)
+        model.fit(_narrow(rows.X), rows.y, sample_weight=rows.weights)
         return _packed([estimator.tree_ for estimator in model.estimators_])
+
+
+def _narrow(X: Array) -> NDArray[np.float32]:
+    # scikit-learn grows on float32 and refuses what overflows it; comparing anything finer would send rows at a threshold the other way.
+    limit = float(np.finfo(np.float32).max)
+    return np.clip(X, -limit, limit).astype(np.float32)
 
 
 def _packed(trees: list[Any]) -> dict[str, NDArray[Any]]:

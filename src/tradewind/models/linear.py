@@ -121,7 +121,7 @@ class Ridge(Forecaster):
 
     def fit(self, X: Features, y: Labels) -> Self:
         from sklearn.linear_model import Ridge as LeastSquares
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
 
         rows = training_rows(X, y)
         columns = rows.task.outputs
