@@ -1,0 +1,181 @@
+"""Checks of strategies, forecasters and features, for your own too: no future is seen, answers repeat, restarts change nothing.
+
+`check_strategy(mine)` returns the names of the checks that passed and raises CheckFailed at the first that did not; `run_all(mine)`
+goes through all of them, one result at a time; `tradewind check my_module:Mine` prints them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tradewind.checks.conduct import (
+    contract,
+    same_answer_twice,
+    same_seed_same_fit,
+    save_and_restore,
+    survives_odd_markets,
+    touches_nothing_else,
+)
+from tradewind.checks.examination import Check, Result, examine
+from tradewind.checks.features import FEATURE_CHECKS, FeatureSubject
+from tradewind.checks.forecasters import FORECASTER_CHECKS, ForecasterSubject
+from tradewind.checks.foresight import batch_equals_stream, fit_sees_no_future, future_garbage, prefix
+from tradewind.checks.merit import finds_a_planted_edge, honest_on_noise, warmup_is_true
+from tradewind.checks.subject import StrategySubject
+from tradewind.core.errors import CheckFailed, SettingsError
+from tradewind.core.market import Market
+from tradewind.core.settings import suggest
+
+__all__ = [
+    "CheckFailed",
+    "Result",
+    "check",
+    "check_feature",
+    "check_forecaster",
+    "check_strategy",
+    "feature_checks",
+    "forecaster_checks",
+    "kind_of",
+    "load",
+    "run_all",
+    "strategy_checks",
+]
+
+STRATEGY_CHECKS: tuple[Check[StrategySubject], ...] = tuple(
+    Check(function)
+    for function in (
+        contract,
+        same_seed_same_fit,
+        fit_sees_no_future,
+        prefix,
+        future_garbage,
+        batch_equals_stream,
+        same_answer_twice,
+        save_and_restore,
+        touches_nothing_else,
+        survives_odd_markets,
+        warmup_is_true,
+        finds_a_planted_edge,
+        honest_on_noise,
+    )
+)
+
+
+def strategy_checks() -> dict[str, str]:
+    """The checks of a strategy, in order: name and promise."""
+    return {entry.name: entry.promise for entry in STRATEGY_CHECKS}
+
+
+def forecaster_checks() -> dict[str, str]:
+    """The checks of a forecaster, in order: name and promise."""
+    return {entry.name: entry.promise for entry in FORECASTER_CHECKS}
+
+
+def feature_checks() -> dict[str, str]:
+    """The checks of a feature, in order: name and promise."""
+    return {entry.name: entry.promise for entry in FEATURE_CHECKS}
+
+
+def check_strategy(strategy: Any, market: Market | None = None, seed: int = 0) -> tuple[str, ...]:
+    """The names of the checks that `strategy`, an object or a class that needs no settings, passed: all of `strategy_checks()`.
+
+    `market`: bars to ask it on in place of the checks' own untidy ones; its last few hundred are used. `seed` draws the markets and cuts.
+    The object is copied and stays as it is. Raises CheckFailed, with `.check`, `.bar` and advice, at the first broken promise.
+    """
+    return _all_passed(examine(STRATEGY_CHECKS, StrategySubject(_object(strategy), market, seed)))
+
+
+def check_forecaster(forecaster: Any, seed: int = 0) -> tuple[str, ...]:
+    """The names of the checks that `forecaster`, an object or a class that needs no settings, passed: all of `forecaster_checks()`.
+
+    It is asked about classes and about returns, whichever it can learn. Raises CheckFailed at the first broken promise.
+    """
+    return _all_passed(examine(FORECASTER_CHECKS, ForecasterSubject(_object(forecaster), seed)))
+
+
+def check_feature(feature: Any, market: Market | None = None, seed: int = 0) -> tuple[str, ...]:
+    """The names of the checks that `feature` passed: all of `feature_checks()`.
+
+    `feature`: a name such as `rsi_14`, a function decorated with `tradewind.features.feature`, or a list of both. Raises CheckFailed, where
+    `.bar` is the row, at the first broken promise.
+    """
+    return _all_passed(examine(FEATURE_CHECKS, FeatureSubject(feature, market, seed)))
+
+
+def check(subject: Any, seed: int = 0) -> tuple[str, ...]:
+    """`check_strategy`, `check_forecaster` or `check_feature`, by what `subject` is. Raises CheckFailed at the first broken promise."""
+    return _all_passed(run_all(subject, seed=seed))
+
+
+def run_all(subject: Any, market: Market | None = None, seed: int = 0) -> Iterator[Result]:
+    """Every check that applies to `subject`, one result at a time as it is found, the failed ones among them.
+
+    Raises SettingsError when `subject` is neither a strategy, a forecaster nor a feature, before the first result.
+    """
+    kind = kind_of(subject)
+    if kind == "strategy":
+        return examine(STRATEGY_CHECKS, StrategySubject(_object(subject), market, seed))
+    if kind == "forecaster":
+        return examine(FORECASTER_CHECKS, ForecasterSubject(_object(subject), seed))
+    return examine(FEATURE_CHECKS, FeatureSubject(subject, market, seed))
+
+
+def kind_of(subject: Any) -> str:
+    """`strategy`, `forecaster` or `feature`. Raises SettingsError for anything else, saying what makes the difference."""
+    if hasattr(subject, "decide"):
+        return "strategy"
+    if hasattr(subject, "predict"):
+        return "forecaster"
+    if isinstance(subject, str | list | tuple) or (hasattr(subject, "warmup") and hasattr(subject, "inputs")):
+        return "feature"
+    raise SettingsError(
+        f"{subject!r} is neither a strategy (it has no decide), nor a forecaster (no predict), nor a feature (not made by "
+        "@tradewind.features.feature)"
+    )
+
+
+def load(place: str) -> Any:
+    """The object at `my_module:Name`, found as Python finds modules and in the current folder.
+
+    Raises SettingsError when the module or the name is not there or the module cannot be imported.
+    """
+    module_name, colon, name = place.partition(":")
+    if not colon or not module_name or not name:
+        raise SettingsError(f"{place!r} is no place of an object; write my_module:MyStrategy")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise SettingsError(f"{module_name} cannot be imported: {type(error).__name__}: {error}") from error
+    found = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            public = [known for known in vars(module) if not known.startswith("_")]
+            raise SettingsError(f"{module_name} has no {part!r}{suggest(part, public)}")
+        found = getattr(found, part)
+    return found
+
+
+def _object(subject: Any) -> Any:
+    """An object of `subject` where it is a class."""
+    if not inspect.isclass(subject):
+        return subject
+    try:
+        return subject()
+    except TypeError as error:
+        raise SettingsError(f"{subject.__name__} cannot be made without settings ({error}); hand over an object of it") from error
+
+
+def _all_passed(results: Iterator[Result]) -> tuple[str, ...]:
+    names = []
+    for result in results:
+        result.raise_if_failed()
+        names.append(result.check)
+    return tuple(names)
