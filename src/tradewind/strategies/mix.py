@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, cast, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
 
@@ -69,8 +69,6 @@ class Mix(Strategy):
         )
         require(history >= 0, f"history is {history!r}; it is a number of bars, at least 0")
         self.members: tuple[StrategyLike, ...] = tuple(_member(each) for each in members)
-        for member in self.members:
-            require(not getattr(member, "horizon", 0), f"{type(member).__name__} learns from outcomes, which a mix does not deliver")
         self.costs, self.history, self.refit_every = Costs.from_dict(costs or {}), history, refit_every
         self.warmup = max(member.warmup for member in self.members)
         self._accounts: list[Book] = []
@@ -171,12 +169,12 @@ def _mean(wanted: Sequence[Array], held: Sequence[Array]) -> Array:
 
 def _member(given: Any) -> StrategyLike:
     if isinstance(given, str):
-        return strategy(given)
-    if isinstance(given, list | tuple) and len(given) == 2 and isinstance(given[0], str) and isinstance(given[1], Mapping):
-        return strategy(given[0], **given[1])
-    require(
-        isinstance(given, StrategyLike),
-        f"the member {given!r} is no strategy; give a name, a pair of a name and its settings, or a strategy",
-    )
-    require(not isinstance(given, Mix), "a member is itself a mix; list its members instead")
-    return cast(StrategyLike, copy.deepcopy(given))
+        made = strategy(given)
+    elif isinstance(given, list | tuple) and len(given) == 2 and isinstance(given[0], str) and isinstance(given[1], Mapping):
+        made = strategy(given[0], **given[1])
+    else:
+        require(isinstance(given, StrategyLike), f"the member {given!r} is no strategy; give a name, (name, settings), or a strategy")
+        made = copy.deepcopy(given)
+    require(not isinstance(made, Mix), "a member is itself a mix; list its members instead")
+    require(not getattr(made, "horizon", 0), f"{type(made).__name__} learns from outcomes, which a mix does not deliver")
+    return made

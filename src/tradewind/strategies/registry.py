@@ -38,7 +38,7 @@ class _Entry:
 
 _FORECASTING: Final = "forecasting:Forecasting"
 _TABLE: Final[dict[str, _Entry]] = {
-    "hold": _Entry("rules:Hold", "buys an equal share of every symbol once and keeps it: the row that every other is read beside"),
+    "hold": _Entry("hold:Hold", "buys an equal share of every symbol once and keeps it: the row that every other is read beside"),
     "momentum": _Entry("momentum:Momentum", "the sign of the return over one lookback"),
     "momentum-mix": _Entry("momentum:MomentumMix", "long or flat by the mean of six lookbacks, 5 to 90 days, at a target volatility"),
     "ema-cross": _Entry("rules:ema_cross", "long while the fast exponential average is above the slow one, short below"),

@@ -1,4 +1,4 @@
-"""Baselines that every table carries: buy and hold, and rules of technical analysis as they are taught.
+"""Rules of technical analysis as they are taught: a signal, followed.
 
 Source: Brock, Lakonishok, LeBaron, "Simple technical trading rules and the stochastic properties of stock returns", Journal of Finance 47
 (1992), https://doi.org/10.1111/j.1540-6261.1992.tb04681.x; the signals stand in `features/`. Costs: one update of the signal a bar.
@@ -19,7 +19,7 @@ from tradewind.strategies.base import Strategy
 if TYPE_CHECKING:
     from tradewind.simulate.account import Book
 
-__all__ = ["Hold", "Rule", "bollinger_reversal", "ema_cross", "rsi_divergence", "rsi_reversal"]
+__all__ = ["Rule", "bollinger_reversal", "ema_cross", "rsi_divergence", "rsi_reversal"]
 
 
 @final
@@ -65,34 +65,3 @@ def bollinger_reversal(period: int = 20, long_only: bool = False) -> Rule:
 def rsi_divergence(period: int = 14, long_only: bool = False) -> Rule:
     """Against a new price extreme that RSI over `period` bars does not confirm."""
     return Rule(f"signal_rsi_divergence_{period}", long_only)
-
-
-@final
-class Hold(Strategy):
-    """Buy an equal share of every symbol once it has a bar, and keep it."""
-
-    def decide(self, view: View) -> Target:
-        held = view.portfolio.weights
-        wanted = (held == 0.0) & ~np.isnan(view.market.close[-1])
-        return Target(np.where(wanted, 1.0 / len(held), np.nan))
-
-    def decide_all(self, market: Market, book: Book | None = None, start: int = 0) -> Targets:
-        from tradewind.engine import walk
-        from tradewind.simulate.account import Book
-
-        targets = np.full(market.close.shape, np.nan)
-        account = Book(market.symbols) if book is None else book.copy()
-        listed = ~np.isnan(market.close)
-        t = start
-        while t < len(market):
-            # Only a bar of a symbol that is not held yet asks for a decision; the bars until the next such one pass in one step.
-            unheld = account.quantities == 0.0
-            asking = np.flatnonzero(listed[t:, unheld].any(axis=1))
-            pause = t + (int(asking[0]) if len(asking) else len(market) - t)
-            account.advance(market[t:pause], targets[t:pause])
-            if pause == len(market):
-                break
-            targets[pause] = walk(self, market[pause : pause + 1], account)[0]
-            account.advance(market[pause : pause + 1], targets[pause : pause + 1])
-            t = pause + 1
-        return targets
