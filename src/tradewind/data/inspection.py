@@ -228,7 +228,8 @@ def _sequence_masks(table: Table, step: int, calendar: str | None) -> dict[str, 
     times = table.open_time[order]
     near = np.concatenate([[False], np.diff(table.code[order]) == 0])
     distance = np.concatenate([[0], np.diff(times)])
-    calendar = calendar or infer_calendar(np.unique(times))
+    ordered = np.sort(times)
+    calendar = calendar or infer_calendar(ordered[np.concatenate([[True], np.diff(ordered) > 0])])
     same = near & (distance == 0)
     found = {"duplicate": same, "gap": near & (distance > step) & ~_closed(times, distance, step, calendar)}
     found["stale"] = near & ~same & (table.values["volume"][order] != 0)

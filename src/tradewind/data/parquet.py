@@ -15,19 +15,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tradewind.core.errors import Corrupt
-from tradewind.core.files import read_bytes, write_with
+from tradewind.core.files import read_bytes, write_bytes
 
-__all__ = ["parse_parquet", "read_parquet", "write_parquet"]
+__all__ = ["encode_parquet", "parse_parquet", "read_parquet", "write_parquet"]
+
+
+def encode_parquet(frame: pl.DataFrame) -> bytes:
+    """`frame` as the bytes of a parquet file with page checksums; the same frame gives the same bytes."""
+    sink = io.BytesIO()
+    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    text = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+    pq.write_table(table, sink, compression="zstd", use_dictionary=text, write_page_checksum=True, version="2.6")
+    return sink.getvalue()
 
 
 def write_parquet(path: str | Path, frame: pl.DataFrame) -> Path:
-    """Write `frame` atomically with page checksums; the same frame gives the same bytes. Raises DataError as `write_with` does."""
-    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-
-    def fill(temporary: str) -> None:
-        pq.write_table(table, temporary, compression="zstd", use_dictionary=["symbol"], write_page_checksum=True, version="2.6")
-
-    return write_with(path, fill)
+    """Write `frame` atomically with page checksums. Raises DataError as `write_bytes` does."""
+    return write_bytes(path, encode_parquet(frame))
 
 
 def read_parquet(path: str | Path, expected_sha256: str | None = None) -> pl.DataFrame:
