@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import numpy as np
 
@@ -16,14 +16,13 @@ from tradewind.core.market import Market
 from tradewind.core.types import Array, Targets
 from tradewind.engine import Backtest, backtest
 from tradewind.evaluate.ledger import Trials
+from tradewind.evaluate.report import Page, Row, write
+from tradewind.evaluate.verdict import Verdict, judge
 from tradewind.simulate.account import Record
 from tradewind.simulate.costs import Costs
 from tradewind.stats.bootstrap import bootstrap_interval
 from tradewind.stats.metrics import sharpe, summary
 from tradewind.strategies.registry import strategy as named
-
-if TYPE_CHECKING:
-    from tradewind.evaluate.verdict import Verdict
 
 __all__ = ["FoldRecord", "Result", "finite", "measure"]
 
@@ -55,7 +54,6 @@ class Result:
     settings: Mapping[str, Any]
     account: Backtest
     folds: tuple[FoldRecord, ...]
-    refit_every: int
     trials: Trials
     seed: int
 
@@ -94,6 +92,18 @@ class Result:
         """(time, symbol) signed fractions of equity held at each close."""
         return self.account.weights
 
+    @property
+    def windows(self) -> tuple[tuple[int, int], ...]:
+        """(first, last) row of each test part, counted in the test bars."""
+        first = self.folds[0].test[0] if self.folds else 0
+        return tuple((fold.test[0] - first, fold.test[1] - first) for fold in self.folds)
+
+    @property
+    def refits(self) -> str:
+        """How often it was fitted, in words."""
+        fits = sum(fold.fitted for fold in self.folds)
+        return f"{fits} in {len(self.folds)} folds" if fits else "nothing to fit"
+
     @cached_property
     def metrics(self) -> dict[str, float]:
         """The numbers of `tradewind.stats.summary`, and `sharpe_low` and `sharpe_high`, the ends of its 90 % bootstrap interval."""
@@ -116,8 +126,6 @@ class Result:
 
     def judged(self, trials: Trials, alternatives: Array | None = None) -> Verdict:
         """The verdict for another count of trials, and beside `alternatives` (time, row), the returns of what else was tried."""
-        from tradewind.evaluate.verdict import judge
-
         return judge(
             self.returns,
             self.benchmark.returns,
@@ -133,7 +141,7 @@ class Result:
         return {
             "strategy": self.name,
             "settings": dict(self.settings),
-            "refit_every": self.refit_every,
+            "refits": self.refits,
             "from": format_time(int(self.market.open_time[0])),
             "to": format_time(int(self.market.known[-1])),
             "bars": len(self.market),
@@ -146,12 +154,11 @@ class Result:
 
     def report(self, path: str | Path) -> Path:
         """Write a self-contained page about this record. Raises DataError when it cannot be written."""
-        from tradewind.evaluate.report import Page, Row, write
-
-        row = Row.of(self.name, self.account, self.metrics, self.verdict, self.folds, self.refit_every)
-        hold = Row.of("hold", self.benchmark, self.hold, None, (), 0)
-        page = Page(f"{self.name} on {', '.join(self.market.symbols)}", (hold, row), {"seed": self.seed, "strategy": dict(self.settings)})
-        return write(page, path)
+        hold = Row("hold", self.benchmark, self.hold)
+        row = Row(self.name, self.account, self.metrics, self.verdict, self.refits)
+        settings = {"strategy": self.name, "settings": dict(self.settings), "costs": self.costs.to_dict(), "seed": self.seed}
+        provenance = {"data": self.market.digest, "trials": self.trials.to_dict()}
+        return write(Page(f"{self.name} on {', '.join(self.market.symbols)}", (hold, row), self.windows, settings, provenance), path)
 
 
 def measure(account: Backtest, seed: int = 0) -> dict[str, float]:

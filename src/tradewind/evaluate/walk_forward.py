@@ -31,6 +31,7 @@ from tradewind.evaluate.result import FoldRecord, Result
 from tradewind.evaluate.splits import Fold, WalkForward
 from tradewind.simulate.account import Book
 from tradewind.simulate.costs import Costs
+from tradewind.strategies.base import Strategy
 
 __all__ = ["walk_forward", "windows"]
 
@@ -107,7 +108,7 @@ def walk_forward(
     with _opened(ledger) as counted:
         counted.note(digest(configuration), str(who["name"]), tested.market, tested.returns)
         trials = counted.trials(tested.market)
-    return Result(str(who["name"]), who["settings"], tested, tuple(folds), _refit_every(strategy), trials, int(seed))
+    return Result(str(who["name"]), who["settings"], tested, tuple(folds), trials, int(seed))
 
 
 @final
@@ -137,6 +138,8 @@ class _Walk:
     def __init__(self, strategy: Any, market: Market, book: Book, seed: int, store: _Finished | None) -> None:
         self._pristine, self._market, self._book, self._seed, self._store = strategy, market, book, seed, store
         self._every = _refit_every(strategy)
+        # The hook of the abstract class learns nothing, so a report need not say that it was called.
+        self._learns = getattr(type(strategy), "fit", Strategy.fit) is not Strategy.fit
         self._fitted: Any = None
 
     def through(self, parts: list[Fold], progress: Progress | None) -> tuple[Targets, list[FoldRecord]]:
@@ -154,7 +157,7 @@ class _Walk:
                     self._store.save(k, decided)
             self._book.advance(self._market[test], decided)
             joined.append(decided)
-            folds.append(FoldRecord((train.start, train.stop), (test.start, test.stop), k % self._every == 0, seconds))
+            folds.append(FoldRecord((train.start, train.stop), (test.start, test.stop), self._learns and k % self._every == 0, seconds))
             if progress is not None:
                 progress(k + 1, len(parts))
         return np.concatenate(joined), folds
