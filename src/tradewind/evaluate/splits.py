@@ -17,7 +17,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.core.errors import DataError, SettingsError
+from tradewind.core.errors import DataError
 from tradewind.core.settings import require
 from tradewind.core.types import Array, Labels
 
@@ -43,14 +43,15 @@ class Fold:
 class WalkForward:
     """Fit on the past, test on what follows, step on. All in whole bars.
 
-    `train`: bars fitted on; the first fold begins at bar 0. `test`: bars tested on, right after the embargo.
-    `step`: bars from one test part to the next, `test` when not given, so that every bar after the first training part is tested once;
-    a smaller step would test bars twice, which one account cannot, so it is refused; a larger one leaves bars out.
-    `anchored`: the training part begins at bar 0 in every fold and grows, instead of rolling along.
-    `embargo`: bars left out between the two parts. None are needed for labels: answers that are not known by the end of the training
-    part do not exist for it. An embargo is for slower leaks, such as autocorrelated features.
+    `train`: bars before a test part; the first test part begins at bar `train`.
+    `test`: bars tested. The last test part has the bars that are left.
+    `step`: bars from the start of one test part to the next; `test` when not given, so that every bar after the first training part is
+    tested exactly once. A smaller step tests bars again, a larger one leaves some out.
+    `anchored`: train on everything before, from bar 0, instead of rolling along.
+    `embargo`: bars at the end of the training part that are left out. None are needed for labels: answers that are not known by the end
+    of the training part do not exist for it. An embargo is for slower leaks, such as a close that is known late.
 
-    The last test part is as long as the bars that are left. Raises SettingsError for windows that cannot be.
+    Raises SettingsError for windows that cannot be.
     """
 
     train: int
@@ -62,22 +63,17 @@ class WalkForward:
     def __post_init__(self) -> None:
         require(self.train >= 1, f"train is {self.train} bars; at least 1 is needed")
         require(self.test >= 1, f"test is {self.test} bars; at least 1 is needed")
-        require(self.embargo >= 0, f"embargo is {self.embargo} bars; it cannot be negative")
+        require(self.step is None or self.step >= 1, f"step is {self.step} bars; at least 1 is needed")
         require(
-            self.step is None or self.step >= self.test,
-            f"step is {self.step} bars, shorter than test ({self.test} bars): test parts would overlap; make step at least {self.test}",
+            0 <= self.embargo < self.train, f"embargo is {self.embargo} of {self.train} training bars; it leaves at least 1 to train on"
         )
 
     def split(self, bars: int) -> Iterator[Fold]:
         """The folds of a history of `bars` bars, in order. Raises SettingsError when not even one fits."""
-        first = self.train + self.embargo
-        if bars <= first:
-            raise SettingsError(
-                f"train {self.train} + embargo {self.embargo} bars leave nothing to test of {bars} bars; shorten them or bring more bars"
-            )
-        for start in range(first, bars, self.step or self.test):
-            stop = start - self.embargo
-            yield Fold(slice(0 if self.anchored else stop - self.train, stop), slice(start, min(start + self.test, bars)))
+        require(bars > self.train, f"train is {self.train} bars of {bars}: nothing is left to test; shorten it or bring more bars")
+        for start in range(self.train, bars, self.step or self.test):
+            first = 0 if self.anchored else start - self.train
+            yield Fold(slice(first, start - self.embargo), slice(start, min(start + self.test, bars)))
 
     def count(self, bars: int) -> int:
         """How many folds `split(bars)` gives."""
