@@ -94,7 +94,7 @@ class Rows:
     """The n rows that can be learned from, in order of time, then symbol.
 
     `X` (n, feature); `y` (n,) a return, or the class as a position in `task.present`; `weights` (n,) positive; `asked` and `known` (n,)
-    UTC ns: when the inputs and when the answer could be read; `symbol` (n,) its column.
+    UTC ns: when the inputs and when the answer could be read; `time` and `symbol` (n,): where the row stands in the panel.
     """
 
     task: Task
@@ -103,6 +103,7 @@ class Rows:
     weights: Array
     asked: Times
     known: Times
+    time: NDArray[np.int64]
     symbol: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -110,8 +111,23 @@ class Rows:
 
     def take(self, which: NDArray[Any]) -> Rows:
         """The rows where the mask `which` (n,) holds."""
-        columns = ("X", "y", "weights", "asked", "known", "symbol")
+        columns = ("X", "y", "weights", "asked", "known", "time", "symbol")
         return replace(self, **{name: getattr(self, name)[which] for name in columns})
+
+    def panel(self, X: Features) -> Features:
+        """`X` with every row but these blanked: what a scaler may be fitted on."""
+        values = np.full(X.values.shape, np.nan)
+        values[self.time, self.symbol] = self.X
+        return Features(X.names, values, X.warmup, X.open_time, X.known, X.symbols)
+
+    def facing(self, task: Task) -> Rows:
+        """These rows as another task counts its classes; rows of a class that it has not seen are left out."""
+        if not task.classes or task.present == self.task.present:
+            return replace(self, task=task)
+        code = np.asarray(self.task.present)[self.y.astype(np.int64)]
+        rows = self.take(np.isin(code, task.present))
+        y = np.searchsorted(task.present, code[np.isin(code, task.present)])
+        return replace(rows, task=task, y=y.astype(np.float64))
 
     def tail(self, fraction: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Masks (n,) of an earlier part to learn from and the last `fraction` of the rows to stop on.
@@ -152,7 +168,7 @@ def training_rows(X: Features, y: Labels) -> Rows:
         task = Task(X.names, tuple(float(code) for code in y.classes), tuple(int(p) for p in seen))
     time, symbol = np.nonzero(taken)
     inputs = np.ascontiguousarray(X.values[taken])
-    return Rows(task, inputs, values, y.weights[taken], X.known[time], y.known[taken], symbol.astype(np.int64))
+    return Rows(task, inputs, values, y.weights[taken], X.known[time], y.known[taken], time, symbol)
 
 
 def fitted(task: Task | None) -> Task:

@@ -1,0 +1,79 @@
+"""Nets and half-finished trainings as plain data, and back: arrays and numbers, nothing that could run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tradewind.core.errors import StateError
+from tradewind.core.types import State
+
+__all__ = ["load_net", "net_state", "pack", "unpack"]
+
+
+def net_state(net: nn.Module) -> State:
+    """The weights of a net, one array a name."""
+    return State({}, _arrays(net.state_dict()))
+
+
+def load_net(net: nn.Module, state: State) -> None:
+    """Put weights back into a net of the same build. Raises StateError, naming the first weight that does not fit."""
+    wanted = net.state_dict()
+    for name in sorted(wanted.keys() | state.arrays.keys()):
+        have = state.arrays[name].shape if name in state.arrays else None
+        need = tuple(wanted[name].shape) if name in wanted else None
+        if have != need:
+            raise StateError(f"the saved net does not fit this one: weight {name!r} has shape {have}, expected {need}")
+    net.load_state_dict(_tensors(state.arrays))
+
+
+def pack(
+    net: nn.Module, optimiser: torch.optim.Optimizer, best: Mapping[str, Tensor], order: torch.Generator, values: Mapping[str, Any]
+) -> State:
+    """A training between two epochs: weights, best weights, the optimiser's moments, and where the random streams stand."""
+    arrays = {f"best/{name}": array for name, array in _arrays(best).items()}
+    arrays |= {f"net/{name}": array for name, array in _arrays(net.state_dict()).items()}
+    for number, moments in optimiser.state_dict()["state"].items():
+        arrays |= {f"optimiser/{number}/{name}": array for name, array in _arrays(moments).items()}
+    arrays["random/order"] = order.get_state().numpy()
+    arrays["random/cpu"] = torch.get_rng_state().numpy()
+    if next(net.parameters()).is_cuda:
+        arrays["random/cuda"] = torch.cuda.get_rng_state().numpy()
+    return State(dict(values), arrays)
+
+
+def unpack(
+    state: State, net: nn.Module, optimiser: torch.optim.Optimizer, order: torch.Generator
+) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
+    """Put a training back where `pack` found it; the best weights and the values. Raises StateError when it is of another net."""
+    parts: dict[str, dict[str, NDArray[Any]]] = {}
+    for key, array in state.arrays.items():
+        part, _, name = key.partition("/")
+        parts.setdefault(part, {})[name] = array
+    if not {"net", "best", "optimiser", "random"} <= parts.keys() or not {"best_epoch", "history"} <= state.values.keys():
+        raise StateError("this state is no training between two epochs; start without resume")
+    load_net(net, State({}, parts["net"]))
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _tensors(parts["optimiser"]).items():
+        number, _, moment = name.partition("/")
+        moments.setdefault(int(number), {})[moment] = tensor
+    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+    order.set_state(torch.from_numpy(parts["random"]["order"].copy()))
+    torch.set_rng_state(torch.from_numpy(parts["random"]["cpu"].copy()))
+    if "cuda" in parts["random"] and next(net.parameters()).is_cuda:
+        torch.cuda.set_rng_state(torch.from_numpy(parts["random"]["cuda"].copy()))
+    device = next(net.parameters()).device
+    return {name: tensor.to(device) for name, tensor in _tensors(parts["best"]).items()}, state.values
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    return {name: np.array(tensor.detach().cpu().numpy()) for name, tensor in tensors.items()}
+
+
+def _tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
