@@ -9,7 +9,7 @@ import copy
 import inspect
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,8 +24,6 @@ from tradewind.simulate.costs import Costs
 from tradewind.venues.simulated import SimulatedVenue
 
 __all__ = ["Backtest", "backtest", "run", "targets", "walk"]
-
-_RECORD: Final = ("equity", "quantities", "cash", "fees", "slippage", "funding", "traded")
 
 
 @final
@@ -112,8 +110,7 @@ def run(strategy: Any, market: Market, costs: Costs | None = None, capital: floa
     first = _first(strategy, market, start)
     before = book.advance(market[:first], np.full(market.close[:first].shape, np.nan))
     decided, after = _live(strategy, market, SimulatedVenue(book), first)
-    record = Record(*(np.concatenate([getattr(part, name) for part in (before, *after)]) for name in _RECORD))
-    return Backtest(market, book.costs, book.capital, decided, record)
+    return Backtest(market, book.costs, book.capital, decided, Record.join([before, *after]))
 
 
 def targets(strategy: Any, market: Market, book: Book | None = None, start: int = 0) -> Targets:

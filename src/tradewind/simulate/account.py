@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Self, final
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final, Self, TypeAlias, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,11 +15,39 @@ from tradewind.core.market import Market
 from tradewind.core.settings import require
 from tradewind.core.types import Array, Portfolio, State, Targets
 from tradewind.simulate.costs import Costs
-from tradewind.simulate.kernels import CASH, CLOSE, COUNT, EQUITY, FEES, FUNDED, HELD, MARK, SLIPPED, TRADED, live_through
+from tradewind.simulate.kernels import (
+    CASH,
+    CLOSE,
+    EQUITY,
+    FEES,
+    FUNDED,
+    HELD,
+    SLIPPAGE_VOLATILITY,
+    SLIPPED,
+    TRADED,
+    live_through,
+    slip_rates,
+    tell_flows,
+)
 
-__all__ = ["Book", "Record", "check_targets", "walk_band"]
+__all__ = ["Book", "Record", "check_targets", "panels", "walk_band"]
+
+Panels: TypeAlias = tuple[Array, Array, Array, Array, Array]
+"""What the kernels read of a market, each (time, symbol): opens, closes, funding, marks, slips; no rows where there are none."""
 
 _FORMAT: Final = 1
+_STATE: Final = ("money", "holdings", "spread", "pending")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where a record begins: the panels it lived through, the rates it paid, and the account before its first bar."""
+
+    panels: Panels
+    rates: Array
+    purse: float
+    holdings: Array
 
 
 @final
@@ -27,40 +56,72 @@ class Record:
     """What happened to an account at each bar, float64, in account currency unless said otherwise.
 
     `equity` (time,) = cash + sum(quantities * close), a missing bar standing at the last close. `quantities` (time, symbol) and `cash`
-    (time,) after the bar. `fees`, `slippage`, `funding` (time,) paid in the bar; funding below zero was received.
-    `traded` (time,): notional of the fills over the equity before them, the turnover.
+    (time,) after the bar's fills. The change of equity over a bar is what prices did to the quantities, less fees, slippage and funding.
     """
 
     equity: Array
     quantities: Array
     cash: Array
-    fees: Array
-    slippage: Array
-    funding: Array
-    traded: Array
+    origin: Origin
 
     def __len__(self) -> int:
         return len(self.equity)
+
+    @staticmethod
+    def join(records: Sequence[Record]) -> Record:
+        """One record of several, each beginning where the one before ends."""
+        lived = [r.origin.panels for r in records]
+        equity, quantities, cash = (np.concatenate([getattr(r, name) for r in records]) for name in ("equity", "quantities", "cash"))
+        opens, closes, funding, marks, slips = (_readonly(np.concatenate(parts)) for parts in zip(*lived, strict=True))
+        return Record(equity, quantities, cash, replace(records[0].origin, panels=(opens, closes, funding, marks, slips)))
+
+    @property
+    def fees(self) -> Array:
+        """(time,) paid to the venue for fills."""
+        return np.asarray(self._flows[FEES])
+
+    @property
+    def slippage(self) -> Array:
+        """(time,) lost to fills worse than the open."""
+        return np.asarray(self._flows[SLIPPED])
+
+    @property
+    def funding(self) -> Array:
+        """(time,) paid for positions held; below zero it was received."""
+        return np.asarray(self._flows[FUNDED])
+
+    @property
+    def traded(self) -> Array:
+        """(time,) notional of the fills over the equity before them: the turnover."""
+        return np.asarray(self._flows[TRADED])
+
+    @cached_property
+    def _flows(self) -> Array:
+        flows, before = np.empty((4, len(self))), self.origin
+        holdings = before.holdings.copy()
+        tell_flows(*before.panels, before.rates, before.purse, holdings, self.equity, self.cash, self.quantities, flows)
+        return flows
 
 
 @final
 class Book:
     """The one account of a strategy: cash, quantities, and the targets still waiting for their open.
 
-    `symbols`: names in the order of the market's columns. `capital`: cash to begin with, in account currency, positive. An account
-    whose equity is not above zero is closed out and trades nothing more. Bars before the account's life can be shown to it with targets
+    `symbols`: names in the order of the market's columns. `capital`: cash to begin with, in account currency, positive. An account whose
+    equity is not above zero is closed out and trades nothing more. Bars before the account's life may be shown to it with targets
     of NaN, so that volatility slippage knows them. Raises SettingsError when the capital is not positive and finite.
     """
 
     def __init__(self, symbols: Sequence[str], costs: Costs | None = None, capital: float = 1.0) -> None:
-        require(np.isfinite(capital) and capital > 0, f"capital is {capital!r}; it is a positive amount of money")
+        require(bool(np.isfinite(capital)) and capital > 0, f"capital is {capital!r}; it is a positive amount of money")
         self.symbols = tuple(symbols)
         self.costs = costs if costs is not None else Costs()
         self.capital = float(capital)
         self.bars = 0
+        self._rates = self.costs.rates()
         self._money = np.array([self.capital, self.capital])
-        self._holdings = np.zeros((COUNT + 1, len(self.symbols)))
-        self._holdings[[CLOSE, MARK]] = np.nan
+        self._holdings = np.zeros((3, len(self.symbols)))
+        self._spread = np.zeros((3, len(self.symbols)))
         self._pending = np.full((self.costs.latency, len(self.symbols)), np.nan)
 
     @property
@@ -80,8 +141,8 @@ class Book:
 
     @property
     def closes(self) -> Array:
-        """(symbol,) the last close of each, NaN before its first, a copy."""
-        return np.array(self._holdings[CLOSE])
+        """(symbol,) the last close of each, NaN before its first."""
+        return np.where(self._holdings[CLOSE] > 0, self._holdings[CLOSE], np.nan)
 
     @property
     def pending(self) -> Targets:
@@ -90,17 +151,17 @@ class Book:
 
     def portfolio(self) -> Portfolio:
         """The account as a strategy sees it at the last close."""
-        held = self._holdings[HELD]
-        weights = np.zeros(len(self.symbols))
-        open_positions = held != 0.0
-        weights[open_positions] = held[open_positions] * self._holdings[CLOSE, open_positions] / self._money[EQUITY]
-        return Portfolio(weights, held.copy(), self.cash, self.equity)
+        held, equity = self._holdings[HELD].copy(), self.equity
+        # The same product and quotient as in the kernel, so that a band decides alike bar by bar and all at once.
+        weights = held * self._holdings[CLOSE] / equity if equity > 0 else np.zeros(len(held))
+        return Portfolio(weights, held, self.cash, equity)
 
     def copy(self) -> Book:
         """An equal account that lives on its own."""
         twin = Book(self.symbols, self.costs, self.capital)
         twin.bars = self.bars
-        twin._money, twin._holdings, twin._pending = self._money.copy(), self._holdings.copy(), self._pending.copy()
+        twin._money, twin._holdings = self._money.copy(), self._holdings.copy()
+        twin._spread, twin._pending = self._spread.copy(), self._pending.copy()
         return twin
 
     def advance(self, market: Market, targets: ArrayLike) -> Record:
@@ -110,26 +171,12 @@ class Book:
         bars to come. Raises DataError for other symbols, another shape or an infinite target.
         """
         wanted = check_targets(targets, market)
-        return self._live(market, wanted, _nothing(market), _nothing(market), wanted)
-
-    def _live(self, market: Market, targets: Targets, band: Array, decided: Array, final_targets: Targets) -> Record:
-        self._check(market)
-        n, symbols = market.close.shape
-        equity, cash, quantities, flows = np.empty(n), np.empty(n), np.empty((n, symbols)), np.empty((4, n))
-        funding, marks = (_readonly(a) if a is not None else _nothing(market) for a in (market.funding_rate, market.mark_close))
-        live_through(
-            _readonly(market.open), _readonly(market.close), funding, marks,
-            _readonly(targets), self._pending, _readonly(band),
-            self.costs.rates(), self._money, self._holdings,
-            equity, cash, quantities, flows, decided,
-        )  # fmt: skip
-        self._pending = np.concatenate([self._pending, final_targets[max(0, n - len(self._pending)) :]])[-len(self._pending) :]
-        self.bars += n
-        return Record(equity, quantities, cash, flows[FEES], flows[SLIPPED], flows[FUNDED], flows[TRADED])
-
-    def _check(self, market: Market) -> None:
-        if market.symbols != self.symbols:
-            raise DataError(f"the market has the symbols {list(market.symbols)}, the book {list(self.symbols)}; give the book the market's")
+        record, latency, n = self._begin(market), len(self._pending), len(market)
+        # What waited fills the first opens; from then on the targets do, as they are, one latency later.
+        self._live(record, slice(0, min(latency, n)), self._pending)
+        self._live(record, slice(latency, n), wanted)
+        self._pending = np.concatenate([self._pending[n:], wanted[max(0, n - latency) :]])
+        return record
 
     def submit(self, weights: ArrayLike) -> None:
         """Say after a bar what is wanted at its close, `weights` (symbol,): it takes the place of the newest row of `pending`.
@@ -142,25 +189,61 @@ class Book:
             raise DataError(f"target {wanted.tolist()} is no row of finite weights, or NaN to keep, for the symbols {list(self.symbols)}")
         self._pending[-1] = wanted
 
+    def keep_inside(self, market: Market, desired: Targets, band: Array) -> Targets:
+        """Live through the bars of `market`, deciding at each close with a no-trade band, and return what was decided; see `walk_band`."""
+        record, latency, n = self._begin(market), len(self._pending), len(market)
+        queue = np.concatenate([self._pending, np.full_like(desired, np.nan)])
+        self._live(record, slice(0, n), queue, desired, band, queue[latency:])
+        self._pending = queue[n:].copy()
+        return queue[latency:]
+
+    def _begin(self, market: Market) -> Record:
+        if market.symbols != self.symbols:
+            raise DataError(f"the market has the symbols {list(market.symbols)}, the book {list(self.symbols)}; give the book the market's")
+        n, width = market.close.shape
+        self.bars += n
+        origin = Origin(panels(market, self._rates, self._spread), self._rates, self.cash, self._holdings.copy())
+        # One block: three would be given back to the system and faulted in again at each backtest, at twice the time.
+        block = np.empty(n * (width + 2))
+        return Record(block[:n], block[2 * n :].reshape(n, width), block[n : 2 * n], origin)
+
+    def _live(
+        self,
+        record: Record,
+        bars: slice,
+        due: Array,
+        desired: Array | None = None,
+        band: Array | None = None,
+        decided: Array | None = None,
+    ) -> None:
+        if bars.start >= bars.stop:
+            return
+        nothing = np.empty((0, len(self.symbols)))
+        opens, closes, funding, marks, slips = record.origin.panels
+        live_through(
+            opens[bars], closes[bars], funding[bars], marks[bars], slips[bars],
+            _readonly(due), _readonly(nothing if desired is None else desired), _readonly(nothing if band is None else band),
+            self._rates, self._money, self._holdings,
+            record.equity[bars], record.cash[bars], record.quantities[bars], nothing if decided is None else decided,
+        )  # fmt: skip
+
     def state(self) -> State:
         """The account as data; its costs belong to its settings and are not in it."""
         values = {"format": _FORMAT, "symbols": list(self.symbols), "capital": self.capital, "bars": self.bars}
-        return State(values, {"money": self._money.copy(), "holdings": self._holdings.copy(), "pending": self._pending.copy()})
+        return State(values, {name: getattr(self, f"_{name}").copy() for name in _STATE})
 
     def restore(self, state: State) -> Self:
         """Become the account that `state` describes. Raises StateError when it is of other symbols or another latency."""
-        arrays = {"money": self._money, "holdings": self._holdings, "pending": self._pending}
         if state.values.get("format") != _FORMAT or tuple(state.values.get("symbols", ())) != self.symbols:
             raise StateError(f"this is no state of a book of {list(self.symbols)}: {dict(state.values)}")
-        for name, mine in arrays.items():
-            saved = state.arrays.get(name)
+        for name in _STATE:
+            mine, saved = getattr(self, f"_{name}"), state.arrays.get(name)
             if saved is None or saved.shape != mine.shape or saved.dtype != mine.dtype:
-                found = None if saved is None else saved.shape
-                raise StateError(
-                    f"book state: {name} has shape {found}, expected {mine.shape}; restore it under the costs it was saved with"
-                )
+                found = "nothing" if saved is None else f"{saved.dtype} {saved.shape}"
+                raise StateError(f"book state: {name} is {found}, expected {mine.dtype} {mine.shape}; restore it under the latency it had")
         self.capital, self.bars = float(state.values["capital"]), int(state.values["bars"])
-        self._money, self._holdings, self._pending = (np.array(state.arrays[name]) for name in arrays)
+        for name in _STATE:
+            setattr(self, f"_{name}", state.arrays[name].copy())
         return self
 
 
@@ -173,11 +256,10 @@ def walk_band(market: Market, desired: ArrayLike, band: ArrayLike, book: Book | 
     """
     wanted = check_targets(desired, market)
     width = np.broadcast_to(np.asarray(band, dtype=np.float64), wanted.shape)
-    require(not np.isnan(width).any() and bool((width >= 0).all()), "band has a value that is no weight; it is at least 0")
-    twin = Book(market.symbols) if book is None else book.copy()
+    require(bool((width >= 0).all()), "band has a value that is no weight; it is at least 0")
     decided = np.full(wanted.shape, np.nan)
-    rest = decided[start:]
-    twin._live(market[start:], wanted[start:], np.ascontiguousarray(width[start:]), rest, rest)
+    twin = Book(market.symbols) if book is None else book.copy()
+    decided[start:] = twin.keep_inside(market[start:], wanted[start:], np.ascontiguousarray(width[start:]))
     return decided
 
 
@@ -195,19 +277,29 @@ def check_targets(targets: ArrayLike, market: Market) -> Targets:
         weights = weights.reshape(-1, 1)
     if weights.shape != shape:
         raise DataError(f"targets have shape {weights.shape}, expected (time, symbol) = {shape}; one row for each bar of the market")
-    # A finite sum proves that nothing is infinite unless NaN hides it: one cheap pass before the costly one.
+    # A finite sum proves that nothing is infinite, in one cheap pass; NaN hides it and asks for the costly one.
     if not np.isfinite(weights.sum()) and np.isinf(weights).any():
         t, s = (int(i) for i in np.argwhere(np.isinf(weights))[0])
         raise DataError(f"bar {t}: the target of {market.symbols[s]} is {weights[t, s]}; a target is a finite weight, or NaN to keep")
     return weights
 
 
+def panels(market: Market, rates: Array, spread: Array) -> Panels:
+    """What the kernels read of a market: opens, closes, funding, marks, slips; without rows where there are none.
+
+    `spread` (3, symbol) is the memory of volatility slippage and is moved on.
+    """
+    nothing = _readonly(np.empty((0, len(market.symbols))))
+    slips = nothing
+    if rates[SLIPPAGE_VOLATILITY] > 0:
+        slips = np.empty(market.close.shape)
+        slip_rates(_readonly(market.close), rates, spread, slips)
+    funding, marks = (nothing if panel is None else _readonly(panel) for panel in (market.funding_rate, market.mark_close))
+    return _readonly(market.open), _readonly(market.close), funding, marks, _readonly(slips)
+
+
 def _readonly(array: Array) -> Array:
-    # One numba signature whatever comes in: arrays that are only read are always read-only and contiguous.
+    # One numba signature whatever comes in: what is only read is always read-only and contiguous.
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
-
-
-def _nothing(market: Market) -> Array:
-    return np.empty((0, len(market.symbols)))

@@ -15,6 +15,8 @@ from tradewind.core.types import Array
 __all__ = ["Costs"]
 
 BASIS_POINT: Final = 1e-4
+# A target that is held already differs from the holding by rounding, which is no reason to trade.
+ROUNDING: Final = 1e-12
 
 
 @final
@@ -75,7 +77,8 @@ class Costs:
         """(6,) what the accounting kernel reads: fee, slippage, slippage per volatility, smoothing, leverage cap, least trade."""
         smoothing = 2.0 / (self.volatility_bars + 1.0)
         fee, slippage = self.fee_bps * BASIS_POINT, self.slippage_bps * BASIS_POINT
-        return np.array([fee, slippage, self.slippage_volatility, smoothing, self.max_leverage, self.min_trade])
+        least = max(self.min_trade, ROUNDING)
+        return np.array([fee, slippage, self.slippage_volatility, smoothing, self.max_leverage, least])
 
 
 def _is_whole(value: object) -> bool:

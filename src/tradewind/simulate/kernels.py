@@ -1,9 +1,9 @@
-"""THE accounting kernel: how an account lives through bars; backtest, engine, walk-forward and sweep all run the functions here.
+"""THE accounting kernel: how an account lives through bars; backtest, engine, walk-forward, bands and sweep all run `live_through`.
 
-A target is filled at the open `latency` bars after the close it was decided at; see `docs/architecture.md`, Accounting. An account whose
-equity is not above zero, at an open or at a close, is closed out at the prices of that moment without cost and trades nothing more; what
-it then owes stays as it is. Cost: O(bars x symbols), nothing is allocated per bar. Fails when: bars are so coarse that the open
-is no price one could have had, or trades so large that they would have moved the market: fills know no volume.
+Row t of `due` is filled at the open of bar t; see `docs/architecture.md`, Accounting. An account whose equity is not above zero, at an open
+or at a close, is closed out at the prices of that moment without cost and trades nothing more; what it then owes stays as it is.
+Cost: O(bars x symbols), nothing is allocated. Fails when the open is no price one could have had, or the trades are so
+large that they would have moved it: fills know no volume.
 """
 
 from __future__ import annotations
@@ -15,17 +15,14 @@ import numpy as np
 from tradewind.core.compiled import kernel
 from tradewind.core.types import Array
 
-__all__ = ["CASH", "CLOSE", "COUNT", "EQUITY", "HELD", "MARK", "VARIANCE", "live_through"]
+__all__ = ["CASH", "CLOSE", "EQUITY", "FEES", "FUNDED", "HELD", "MARK", "SLIPPED", "TRADED", "live_through", "slip_rates", "tell_flows"]
 
-# Rows of `holdings` (5, symbol): what an account remembers of each symbol from bar to bar.
+# Entries of `money` (2,), and rows of `holdings` (3, symbol): all that an account carries from bar to bar. A close of 0 is none yet.
+CASH: Final = 0
+EQUITY: Final = 1
 HELD: Final = 0
 CLOSE: Final = 1
 MARK: Final = 2
-VARIANCE: Final = 3
-COUNT: Final = 4
-# Entries of `money` (2,).
-CASH: Final = 0
-EQUITY: Final = 1
 # Entries of `rates`, see Costs.rates.
 FEE: Final = 0
 SLIPPAGE: Final = 1
@@ -38,119 +35,192 @@ FEES: Final = 0
 SLIPPED: Final = 1
 FUNDED: Final = 2
 TRADED: Final = 3
-
-
-@kernel
-def _pay_funding(rates: Array, holdings: Array) -> float:
-    """What the account pays over this open on the quantities it holds, at the last mark price."""
-    paid = 0.0
-    for s in range(rates.shape[0]):
-        if holdings[HELD, s] != 0.0 and not np.isnan(rates[s]):
-            paid += holdings[HELD, s] * holdings[MARK, s] * rates[s]
-    return paid
-
-
-@kernel
-def _trade(opens: Array, target: Array, equity: float, rates: Array, holdings: Array, flows: Array, t: int) -> float:
-    """Fill `target` at `opens`, write the flows of bar t, and return what the fills add to cash."""
-    gross = 0.0
-    for s in range(target.shape[0]):
-        if not np.isnan(target[s]):
-            gross += abs(target[s])
-    scale = rates[LEVERAGE] / gross if gross > rates[LEVERAGE] else 1.0
-    change, fees, slipped, traded = 0.0, 0.0, 0.0, 0.0
-    for s in range(target.shape[0]):
-        if np.isnan(target[s]) or np.isnan(opens[s]):
-            continue
-        wanted = target[s] * scale * equity / opens[s]
-        bought = wanted - holdings[HELD, s]
-        notional = abs(bought) * opens[s]
-        if bought == 0.0 or notional < rates[LEAST] * equity:
-            continue
-        slippage = notional * (rates[SLIPPAGE] + rates[SLIPPAGE_VOLATILITY] * np.sqrt(holdings[VARIANCE, s]))
-        fee = notional * rates[FEE]
-        holdings[HELD, s] = wanted
-        change -= bought * opens[s] + slippage + fee
-        fees += fee
-        slipped += slippage
-        traded += notional
-    flows[FEES, t], flows[SLIPPED, t], flows[TRADED, t] = fees, slipped, traded / equity
-    return change
-
-
-@kernel
-def _worth(prices: Array, holdings: Array) -> float:
-    """What the holdings are worth at `prices`, a missing price standing at the last close."""
-    worth = 0.0
-    for s in range(prices.shape[0]):
-        if holdings[HELD, s] != 0.0:
-            worth += holdings[HELD, s] * (holdings[CLOSE, s] if np.isnan(prices[s]) else prices[s])
-    return worth
-
-
-@kernel
-def _remember(closes: Array, marks: Array, smoothing: float, holdings: Array) -> None:
-    """Take over the last close and mark of each symbol that has a bar, and its variance up to this close."""
-    for s in range(closes.shape[0]):
-        if np.isnan(closes[s]):
-            continue
-        if holdings[COUNT, s] > 0.0:
-            change = closes[s] / holdings[CLOSE, s] - 1.0
-            # A plain mean until the smoothing has enough bars: the first returns then do not outweigh the rest.
-            weight = max(1.0 / holdings[COUNT, s], smoothing)
-            holdings[VARIANCE, s] += weight * (change * change - holdings[VARIANCE, s])
-        holdings[COUNT, s] += 1.0
-        holdings[CLOSE, s] = closes[s]
-        has_mark = marks.shape[0] > 0 and not np.isnan(marks[s])
-        holdings[MARK, s] = marks[s] if has_mark else closes[s]
-
-
-@kernel
-def _keep_inside(desired: Array, band: Array, equity: float, holdings: Array, decided: Array) -> None:
-    """Write what to want at this close: `desired` where it is at least `band` away from the weight held, else NaN."""
-    for s in range(desired.shape[0]):
-        held = 0.0
-        if holdings[HELD, s] != 0.0:
-            held = holdings[HELD, s] * holdings[CLOSE, s] / equity
-        decided[s] = np.nan if abs(desired[s] - held) < band[s] else desired[s]
+# Rows of `spread` (3, symbol), the memory of `slip_rates`.
+VARIANCE: Final = 0
+COUNT: Final = 1
+BEFORE: Final = 2
 
 
 @kernel
 def live_through(
-    opens: Array, closes: Array, funding: Array, marks: Array,
-    targets: Array, pending: Array, band: Array,
-    rates: Array, money: Array, holdings: Array,
-    equity: Array, cash: Array, quantities: Array, flows: Array, decided: Array,
+    opens: Array, closes: Array, funding: Array, marks: Array, slips: Array,
+    due: Array, desired: Array, band: Array, rates: Array, money: Array, holdings: Array,
+    equity: Array, cash: Array, quantities: Array, decided: Array,
 ) -> None:  # fmt: skip
-    """Live through bars, all arrays (time, symbol): the account in `money` and `holdings` is moved on, the last five arrays are written.
+    """Live through bars: move the account in `money` and `holdings` on, and write `equity`, `cash` (time,), `quantities` (time, symbol).
 
-    `funding` and `marks` have no rows where the market has none. `pending` (latency, symbol): targets decided before the first bar,
-    oldest first. With `band` (time, symbol) not empty, `targets` are only desired: what is wanted is decided at each close by the
-    distance to the weight held, and written to `decided`.
+    Panels are (time, symbol). `funding`, `marks` and `slips` have no rows where there are none; slippage is then rates[SLIPPAGE].
+    With `band` not empty, what is wanted is decided at each close by the distance of `desired` to the weight held, and written to
+    `decided`, which may share its memory with later rows of `due`. A bar that ends in ruin shows the quantities that ruined it.
     """
-    latency = pending.shape[0]
-    banded = band.shape[0] > 0
+    if opens.shape[1] == 1 and funding.shape[0] + marks.shape[0] + band.shape[0] == 0:
+        _live_with_one(opens, closes, slips, due, rates, money, holdings, equity, cash, quantities)
+        return
     for t in range(opens.shape[0]):
-        funded = _pay_funding(funding[t], holdings) if funding.shape[0] > 0 else 0.0
-        money[CASH] -= funded
-        flows[FUNDED, t] = funded
-        before = money[CASH] + _worth(opens[t], holdings)
-        flows[FEES, t], flows[SLIPPED, t], flows[TRADED, t] = 0.0, 0.0, 0.0
-        if before <= 0.0:
-            money[CASH] = before
-            holdings[HELD] = 0.0
-        elif t < latency:
-            money[CASH] += _trade(opens[t], pending[t], before, rates, holdings, flows, t)
-        elif banded:
-            money[CASH] += _trade(opens[t], decided[t - latency], before, rates, holdings, flows, t)
+        if funding.shape[0] > 0:
+            money[CASH] -= _funding(funding, t, holdings)
+        before = money[CASH] + _worth(opens, t, holdings)
+        if before > 0.0:
+            _fill(opens, slips, due, t, before, rates, money, holdings)
         else:
-            money[CASH] += _trade(opens[t], targets[t - latency], before, rates, holdings, flows, t)
-        _remember(closes[t], marks[t] if marks.shape[0] > 0 else closes[t], rates[SMOOTHING], holdings)
-        money[EQUITY] = money[CASH] + _worth(closes[t], holdings)
-        if money[EQUITY] <= 0.0:
-            money[CASH] = money[EQUITY]
-            holdings[HELD] = 0.0
-        if banded:
-            _keep_inside(targets[t], band[t], money[EQUITY], holdings, decided[t])
+            _close_out(before, money, holdings)
+        _remember(closes, marks, t, holdings)
+        money[EQUITY] = money[CASH] + _worth(closes, t, holdings)
         equity[t], cash[t] = money[EQUITY], money[CASH]
-        quantities[t] = holdings[HELD]
+        for s in range(opens.shape[1]):
+            quantities[t, s] = holdings[HELD, s]
+        if not money[EQUITY] > 0.0:
+            _close_out(money[EQUITY], money, holdings)
+        if band.shape[0] > 0:
+            _decide(desired, band, t, money[EQUITY], holdings, decided)
+
+
+@kernel
+def _live_with_one(
+    opens: Array, closes: Array, slips: Array, due: Array, rates: Array, money: Array, holdings: Array,
+    equity: Array, cash: Array, quantities: Array,
+) -> None:  # fmt: skip
+    """The same for one symbol without funding, to the bit, with the account in registers: four nanoseconds a bar instead of twenty."""
+    n, purse, held, last, t = opens.shape[0], money[CASH], holdings[HELD, 0], holdings[CLOSE, 0], 0
+    cost = rates[FEE] + rates[SLIPPAGE]
+    while t < n:
+        price, target = opens[t, 0], due[t, 0]
+        if not np.isnan(price):
+            value = held * price
+            before = purse + value
+            # Leaving the loop, where a conditional assignment would do, keeps the account's fate off the path from bar to bar.
+            if not before > 0.0:
+                purse = before
+                break
+            if not np.isnan(target):
+                if abs(target) > rates[LEVERAGE]:
+                    target *= rates[LEVERAGE] / abs(target)
+                wanted = target * before
+                notional = abs(wanted - value)
+                if notional >= rates[LEAST] * before:
+                    if slips.shape[0] > 0:
+                        cost = rates[FEE] + slips[t, 0]
+                    purse = (purse + (value - wanted)) - notional * cost
+                    held = before * (target / price)
+            last = closes[t, 0]
+        worth = purse + held * last
+        equity[t], cash[t], quantities[t, 0] = worth, purse, held
+        t += 1
+        if not worth > 0.0:
+            purse = worth
+            break
+    if not purse + held * last > 0.0 or t < n:
+        held = 0.0
+    for ruined in range(t, n):
+        equity[ruined], cash[ruined], quantities[ruined, 0] = purse, purse, 0.0
+        last = last if np.isnan(closes[ruined, 0]) else closes[ruined, 0]
+    money[CASH], money[EQUITY] = purse, purse + held * last
+    holdings[HELD, 0], holdings[CLOSE, 0], holdings[MARK, 0] = held, last, last
+
+
+@kernel
+def _fill(opens: Array, slips: Array, due: Array, t: int, before: float, rates: Array, money: Array, holdings: Array) -> None:
+    """Trade to the targets due at this open with `before` the equity at it."""
+    gross = 0.0
+    for s in range(opens.shape[1]):
+        if not np.isnan(due[t, s]):
+            gross += abs(due[t, s])
+    scale = rates[LEVERAGE] / gross if gross > rates[LEVERAGE] else 1.0
+    for s in range(opens.shape[1]):
+        price, target = opens[t, s], due[t, s] * scale
+        if np.isnan(price) or np.isnan(target):
+            continue
+        value, wanted = holdings[HELD, s] * price, target * before
+        notional = abs(wanted - value)
+        if notional >= rates[LEAST] * before:
+            cost = rates[FEE] + (slips[t, s] if slips.shape[0] > 0 else rates[SLIPPAGE])
+            money[CASH] = (money[CASH] + (value - wanted)) - notional * cost
+            holdings[HELD, s] = before * (target / price)
+
+
+@kernel
+def _funding(funding: Array, t: int, holdings: Array) -> float:
+    """What is paid over this open on the quantities held, at the last mark price."""
+    paid = 0.0
+    for s in range(funding.shape[1]):
+        if not np.isnan(funding[t, s]):
+            paid += holdings[HELD, s] * holdings[MARK, s] * funding[t, s]
+    return paid
+
+
+@kernel
+def _worth(prices: Array, t: int, holdings: Array) -> float:
+    """What is held at these prices, a missing one standing at the last close."""
+    worth = 0.0
+    for s in range(prices.shape[1]):
+        worth += holdings[HELD, s] * (holdings[CLOSE, s] if np.isnan(prices[t, s]) else prices[t, s])
+    return worth
+
+
+@kernel
+def _remember(closes: Array, marks: Array, t: int, holdings: Array) -> None:
+    """Take over the close and mark of each symbol that has a bar; the close stands in for a mark that is missing."""
+    for s in range(closes.shape[1]):
+        if not np.isnan(closes[t, s]):
+            holdings[CLOSE, s] = closes[t, s]
+            marked = marks.shape[0] > 0 and not np.isnan(marks[t, s])
+            holdings[MARK, s] = marks[t, s] if marked else closes[t, s]
+
+
+@kernel
+def _close_out(worth: float, money: Array, holdings: Array) -> None:
+    """End the account: everything is turned into cash at the prices it was just marked at."""
+    money[CASH] = worth
+    for s in range(holdings.shape[1]):
+        holdings[HELD, s] = 0.0
+
+
+@kernel
+def _decide(desired: Array, band: Array, t: int, equity: float, holdings: Array, decided: Array) -> None:
+    """Write what to want at this close: `desired` where it is at least `band` away from the weight held, else NaN to keep."""
+    for s in range(desired.shape[1]):
+        weight = holdings[HELD, s] * holdings[CLOSE, s] / equity if equity > 0.0 else 0.0
+        decided[t, s] = np.nan if abs(desired[t, s] - weight) < band[t, s] else desired[t, s]
+
+
+@kernel
+def slip_rates(closes: Array, rates: Array, spread: Array, slips: Array) -> None:
+    """Write the slippage of each fill (time, symbol) as a fraction of the open, from closes before it; `spread` remembers between calls."""
+    for t in range(closes.shape[0]):
+        for s in range(closes.shape[1]):
+            slips[t, s] = rates[SLIPPAGE] + rates[SLIPPAGE_VOLATILITY] * np.sqrt(spread[VARIANCE, s])
+            if np.isnan(closes[t, s]):
+                continue
+            if spread[COUNT, s] > 0.0:
+                change = closes[t, s] / spread[BEFORE, s] - 1.0
+                # A plain mean until the smoothing has enough bars, so that the first return does not outweigh the rest.
+                share = max(1.0 / spread[COUNT, s], rates[SMOOTHING])
+                spread[VARIANCE, s] += share * (change * change - spread[VARIANCE, s])
+            spread[COUNT, s] += 1.0
+            spread[BEFORE, s] = closes[t, s]
+
+
+@kernel
+def tell_flows(
+    opens: Array, closes: Array, funding: Array, marks: Array, slips: Array, rates: Array, purse: float, holdings: Array,
+    equity: Array, cash: Array, quantities: Array, flows: Array,
+) -> None:  # fmt: skip
+    """Write what `live_through` paid and traded in each bar into `flows` (4, time), from the quantities it wrote.
+
+    `purse` and `holdings` are the account before the first bar; `holdings` is moved on. Apart, because most callers want equity alone.
+    """
+    for t in range(opens.shape[0]):
+        flows[FEES, t], flows[SLIPPED, t], flows[TRADED, t] = 0.0, 0.0, 0.0
+        flows[FUNDED, t] = _funding(funding, t, holdings) if funding.shape[0] > 0 else 0.0
+        before = (purse - flows[FUNDED, t]) + _worth(opens, t, holdings)
+        if before > 0.0:
+            for s in range(opens.shape[1]):
+                if quantities[t, s] != holdings[HELD, s]:
+                    notional = abs(quantities[t, s] - holdings[HELD, s]) * opens[t, s]
+                    flows[FEES, t] += notional * rates[FEE]
+                    flows[SLIPPED, t] += notional * (slips[t, s] if slips.shape[0] > 0 else rates[SLIPPAGE])
+                    flows[TRADED, t] += notional / before
+        _remember(closes, marks, t, holdings)
+        purse = cash[t] if equity[t] > 0.0 else equity[t]
+        for s in range(opens.shape[1]):
+            holdings[HELD, s] = quantities[t, s] if equity[t] > 0.0 else 0.0
