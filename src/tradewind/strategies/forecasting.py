@@ -19,7 +19,7 @@ from tradewind.core.market import Market
 from tradewind.core.protocols import Forecaster
 from tradewind.core.seeds import derive
 from tradewind.core.settings import build, require
-from tradewind.core.types import Array, Features, Forecast, Labels, State, Target, Targets, View
+from tradewind.core.types import Features, Forecast, Labels, State, Target, Targets, View
 from tradewind.features import Live, compute
 from tradewind.models.registry import forecaster as forecaster_by_name
 from tradewind.strategies import plain
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from tradewind.simulate.account import Book
 
 __all__ = ["Forecasting"]
-
-_SPARE = 4
-"""Rows kept for bar-by-bar use, in windows of the model: bars that a symbol lacks make its last window span more rows."""
 
 
 @final
@@ -75,7 +72,7 @@ class Forecasting(Strategy):
         self._model: Forecaster | None = None
         # Built now only to hear at once about settings that cannot be, and how many rows one forecast needs.
         self._window = int(getattr(self._new_forecaster(), "window", 1))
-        self._live = Live(self.features, keep=_SPARE * self._window)
+        self._live = Live(self.features, keep=self._window)
         self.warmup = self._live.warmup + self._window
 
     def reseed(self, seed: int) -> None:
@@ -94,17 +91,14 @@ class Forecasting(Strategy):
     def decide(self, view: View) -> Target:
         if self._silent():
             return Target(np.full(len(view.market.symbols), np.nan))
-        close = view.market.close
-        # A symbol without a bar in the last row is not answered for there, so it does not matter how far back its bars lie.
-        rows = _rows_needed(close[:, ~np.isnan(close[-1])], self._window)
-        X = self._live.rows(view.market, rows) if rows <= _SPARE * self._window else compute(view.market, self.features)[-rows:]
-        return self.policy.decide(self._predict(X), view.portfolio)
+        return self.policy.decide(self._predict(self._live.rows(view.market, self._window)), view.portfolio)
 
     def decide_all(self, market: Market, book: Book | None = None, start: int = 0) -> Targets:
         first = max(start, self.warmup - 1)
         if self._silent() or first >= len(market):
             return np.full(market.close.shape, np.nan)
-        begin = first + 1 - _rows_needed(market.close[: first + 1], self._window)
+        # The model answers its first row from the `window` rows up to it, so no earlier ones need to be looked at.
+        begin = max(0, first + 1 - self._window)
         desired = np.full(market.close.shape, np.nan)
         desired[first:] = self.policy.desired(self._predict(compute(market, self.features)[begin:]))[first - begin :]
         return self.policy.walk(desired, market, book, start)
@@ -152,14 +146,6 @@ class Forecasting(Strategy):
 def _learnable(X: Features, y: Labels) -> bool:
     """Whether there is one complete row of inputs with a label that counts."""
     return bool((~np.isnan(y.values) & (y.weights > 0) & np.isfinite(X.values).all(axis=2)).any())
-
-
-def _rows_needed(close: Array, window: int) -> int:
-    """How many of the last rows hold the last `window` bars of every symbol, all of them where one has fewer."""
-    rows = window
-    while rows < len(close) and (~np.isnan(close[-rows:])).sum(axis=0).min() < window:
-        rows *= 2
-    return min(rows, len(close))
 
 
 def _named(value: object) -> str:

@@ -53,7 +53,7 @@ _TABLE: Final[dict[str, _Entry]] = {
     "price-action-transformer": _Entry(
         _FORECASTING,
         "a small transformer on windows of 64 bars, fitted every fourth fold",
-        {"forecaster": "price-action-transformer", "refit_every": 4},
+        {"forecaster": "price-action-transformer", "forecaster_settings": {"preset": "quick"}, "refit_every": 4},
     ),
     "mix": _Entry("mix:Mix", "the mean of other strategies, each with its own paper book"),
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from tradewind.core.market import Market
+from tradewind.core.settings import require
 from tradewind.core.types import Target, Targets, View
 from tradewind.features import Live, compute
 from tradewind.strategies.base import Strategy
@@ -49,19 +50,27 @@ class Rule(Strategy):
 
 def ema_cross(fast: int = 50, slow: int = 200, long_only: bool = False) -> Rule:
     """Long while the exponential average over `fast` bars is above the one over `slow`, short while it is below."""
-    return Rule(f"signal_ema_cross_{fast}_{slow}", long_only)
+    return Rule(_named("signal_ema_cross", fast=fast, slow=slow), long_only)
 
 
 def rsi_reversal(period: int = 14, long_only: bool = False) -> Rule:
     """Long from RSI under 30, short from over 70, flat again at 50."""
-    return Rule(f"signal_rsi_reversal_{period}", long_only)
+    return Rule(_named("signal_rsi_reversal", period=period), long_only)
 
 
 def bollinger_reversal(period: int = 20, long_only: bool = False) -> Rule:
     """Against a close beyond the Bollinger band over `period` bars, until the middle is reached."""
-    return Rule(f"signal_bollinger_reversal_{period}", long_only)
+    return Rule(_named("signal_bollinger_reversal", period=period), long_only)
 
 
 def rsi_divergence(period: int = 14, long_only: bool = False) -> Rule:
     """Against a new price extreme that RSI over `period` bars does not confirm."""
-    return Rule(f"signal_rsi_divergence_{period}", long_only)
+    return Rule(_named("signal_rsi_divergence", period=period), long_only)
+
+
+def _named(stem: str, **periods: int) -> str:
+    """The feature's name; the catalogue itself refuses numbers that do not go together."""
+    for name, period in periods.items():
+        whole = isinstance(period, int) and not isinstance(period, bool) and period >= 1
+        require(whole, f"{name} is {period!r}; it is a whole number of bars, at least 1")
+    return "_".join([stem, *map(str, periods.values())])
