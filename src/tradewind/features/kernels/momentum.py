@@ -1,0 +1,167 @@
+"""Oscillators: RSI (Wilder 1978, https://en.wikipedia.org/wiki/Relative_strength_index), stochastic and Williams %R, CCI, and rules on RSI.
+
+Costs a few operations a bar for RSI and O(window) vectorised ones for the windowed oscillators. Fails in strong trends, where
+an oscillator stays at its end for long.
+"""
+
+from __future__ import annotations
+
+from tradewind.core.compiled import inline_kernel, kernel
+from tradewind.core.types import Array
+from tradewind.features.kernels.rows import CLOSE, HIGH, LOW, TYPICAL
+
+__all__ = ["commodity_channel", "rsi", "rsi_divergence", "rsi_reversal", "stochastic"]
+
+
+@inline_kernel
+def _smoothed(seen: float, value: float, x: float, period: float) -> float:
+    """Wilder's average: the mean of the first `period` values, then an exponential average of rate 1 / period. `seen` counts from 1."""
+    return value + (x - value) / (seen if seen < period else period)
+
+
+@inline_kernel
+def _strength(gain: float, loss: float) -> float:
+    """100 gain / (gain + loss); 0 for a price that has not moved, TA-Lib's value."""
+    both = gain + loss
+    return 100.0 * gain / both if both > 0.0 else 0.0
+
+
+@kernel
+def rsi(state: Array, bars: Array, parameters: Array, out: Array) -> None:
+    """Relative strength index of the close. parameters: period. state: bars seen, average gain, average loss."""
+    n = out.shape[1]
+    start = bars.shape[1] - n
+    period, seen, gain, loss = parameters[0], state[0], state[1], state[2]
+    rate = 1.0 / period
+    for t in range(n):
+        if seen > 0.0:
+            change = bars[CLOSE, start + t] - bars[CLOSE, start + t - 1]
+            weight = rate if seen >= period else 1.0 / seen
+            kept = 1.0 - weight
+            gain = gain * kept + max(change, 0.0) * weight
+            loss = loss * kept + max(-change, 0.0) * weight
+        seen += 1.0
+        out[0, t] = _strength(gain, loss)
+    state[0], state[1], state[2] = seen, gain, loss
+
+
+@kernel
+def rsi_reversal(state: Array, bars: Array, parameters: Array, out: Array) -> None:
+    """Long from RSI under `low`, short from over `high`, flat again at 50. parameters: period, low, high. state: as `rsi`, position."""
+    n = out.shape[1]
+    start = bars.shape[1] - n
+    period, low, high = parameters[0], parameters[1], parameters[2]
+    seen, gain, loss, position = state[0], state[1], state[2], state[3]
+    for t in range(n):
+        if seen > 0.0:
+            change = bars[CLOSE, start + t] - bars[CLOSE, start + t - 1]
+            gain = _smoothed(seen, gain, max(change, 0.0), period)
+            loss = _smoothed(seen, loss, max(-change, 0.0), period)
+        if seen >= period and gain + loss > 0.0:
+            strength = _strength(gain, loss)
+            if strength < low:
+                position = 1.0
+            elif strength > high:
+                position = -1.0
+            elif (position > 0.0 and strength >= 50.0) or (position < 0.0 and strength <= 50.0):
+                position = 0.0
+        elif seen >= period:
+            position = 0.0
+        seen += 1.0
+        out[0, t] = position
+    state[0], state[1], state[2], state[3] = seen, gain, loss, position
+
+
+@kernel
+def rsi_divergence(state: Array, bars: Array, parameters: Array, out: Array) -> None:
+    """Long when the close falls under its last `period` closes while RSI, under 50, stays over the least of its own; short mirrored.
+
+    The position ends when RSI reaches 50. parameters: period. state: seen, gain, loss, position, then a ring of the last `period` RSI.
+    """
+    n = out.shape[1]
+    start = bars.shape[1] - n
+    period = parameters[0]
+    window = int(period)
+    seen, gain, loss, position = state[0], state[1], state[2], state[3]
+    for t in range(n):
+        now = start + t
+        if seen > 0.0:
+            change = bars[CLOSE, now] - bars[CLOSE, now - 1]
+            gain = _smoothed(seen, gain, max(change, 0.0), period)
+            loss = _smoothed(seen, loss, max(-change, 0.0), period)
+        strength = _strength(gain, loss) if gain + loss > 0.0 else 50.0
+        if (position > 0.0 and strength >= 50.0) or (position < 0.0 and strength <= 50.0):
+            position = 0.0
+        if seen >= 2.0 * period:
+            low = high = bars[CLOSE, now - 1]
+            weak = strong = state[4]
+            for j in range(window):
+                low, high = min(low, bars[CLOSE, now - 1 - j]), max(high, bars[CLOSE, now - 1 - j])
+                weak, strong = min(weak, state[4 + j]), max(strong, state[4 + j])
+            if bars[CLOSE, now] < low and strength > weak and strength < 50.0:
+                position = 1.0
+            elif bars[CLOSE, now] > high and strength < strong and strength > 50.0:
+                position = -1.0
+        state[4 + int(seen) % window] = strength
+        seen += 1.0
+        out[0, t] = position
+    state[0], state[1], state[2], state[3] = seen, gain, loss, position
+
+
+@kernel
+def stochastic(state: Array, bars: Array, parameters: Array, out: Array) -> None:
+    """Fast stochastic %K, its mean %D (TA-Lib's STOCHF) and Williams %R; 0 where the window has no range, as in TA-Lib.
+
+    parameters: window, days of %D. state: the earlier %K that %D still needs, oldest first.
+    """
+    n = out.shape[1]
+    start = bars.shape[1] - n
+    window, days = int(parameters[0]), int(parameters[1])
+    k, top, bottom = out[0], out[1], out[2]
+    for t in range(n):
+        top[t], bottom[t] = bars[HIGH, start + t], bars[LOW, start + t]
+    for lag in range(1, window):
+        first = start - lag
+        for t in range(n):
+            top[t] = max(top[t], bars[HIGH, first + t])
+            bottom[t] = min(bottom[t], bars[LOW, first + t])
+    for t in range(n):
+        spread = top[t] - bottom[t]
+        scale = 100.0 / spread if spread > 0.0 else 0.0
+        k[t] = (bars[CLOSE, start + t] - bottom[t]) * scale
+        bottom[t] = (bars[CLOSE, start + t] - top[t]) * scale
+    past = days - 1
+    for t in range(n):
+        total = 0.0
+        for lag in range(days):
+            total += k[t - lag] if t >= lag else state[past + t - lag]
+        top[t] = total / days
+    for i in range(past):
+        state[i] = k[n - past + i] if n - past + i >= 0 else state[i + n]
+
+
+@kernel
+def commodity_channel(state: Array, bars: Array, parameters: Array, out: Array) -> None:
+    """CCI (Lambert 1980): the typical price's distance from its mean in .015 mean absolute deviations; 0 without any deviation.
+
+    parameters: window. The second row of `out` is scratch.
+    """
+    n = out.shape[1]
+    start = bars.shape[1] - n
+    window = int(parameters[0])
+    deviation, mean = out[0], out[1]
+    price = bars[TYPICAL]
+    # Sums of distances from the newest price, so that a flat window is exactly its own mean.
+    for t in range(n):
+        mean[t], deviation[t] = 0.0, 0.0
+    for lag in range(1, window):
+        for t in range(n):
+            mean[t] += price[start + t - lag] - price[start + t]
+    for t in range(n):
+        mean[t] = price[start + t] + mean[t] / window
+    for lag in range(window):
+        for t in range(n):
+            deviation[t] += abs(price[start + t - lag] - mean[t])
+    for t in range(n):
+        spread = 0.015 * deviation[t] / window
+        deviation[t] = (price[start + t] - mean[t]) / spread if spread > 0.0 else 0.0

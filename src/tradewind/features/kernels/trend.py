@@ -1,0 +1,146 @@
+"""Moving averages and what is read off them: EMA, MACD (Appel 1979, https://en.wikipedia.org/wiki/MACD), crosses, ADX, returns.
+
+Costs one multiply-add a bar and average. Fails in sideways markets, where averages cross on noise.
+Directional movement is Wilder's (New Concepts in Technical Trading Systems, 1978, https://en.wikipedia.org/wiki/Average_directional_movement_index).
+"""
+
+from __future__ import annotations
+
+from tradewind.core.compiled import inline_kernel, kernel
+from tradewind.core.types import Array
+from tradewind.features.kernels.rows import CLOSE, HIGH, LOW, TRUE_RANGE
+
+__all__ = ["cross", "directional", "ema", "ema_distance", "field", "macd", "simple_return"]
+
+
+@kernel
+def field(state: Array, bars: Array, parameters: Array, out: Array) -> None:
+    """A row of the bars as it is. parameters: row."""
+    n = out.shape[1]
+    start = bars.shape[1] - n
+    row = int(parameters[0])
+    for t in range(n):
+        out[0, t] = bars[row, start + t]
+
+
+@kernel
+def simple_return(state: Array, bars: Array, parameters: Array, out: Array) -> None:
+    """(close - earlier) / earlier over a window, as TA-Lib's ROCP. parameters: window."""
+    n = out.shape[1]
+    start = bars.shape[1] - n
+    first = start - int(parameters[0])
+    for t in range(n):
+        earlier = bars[CLOSE, first + t]
+        out[0, t] = (bars[CLOSE, start + t] - earlier) / earlier
+
+
+@inline_kernel
+def _average(seen: float, value: float, x: float, period: float, rate: float) -> float:
+    """The next exponential average: the plain mean of the first `period` values, TA-Lib's seed, and smoothing from there."""
+    if seen < period:
+        return value + (x - value) / (seen + 1.0)
+    return value + rate * (x - value)
+
+
+@kernel
+def ema(state: Array, bars: Array, parameters: Array, out: Array) -> None:
+    """Exponential moving average of the close. parameters: period. state: bars seen, average."""
+    n = out.shape[1]
+    start = bars.shape[1] - n
+    period, seen, value = parameters[0], state[0], state[1]
+    rate = 2.0 / (period + 1.0)
+    for t in range(n):
+        value = _average(seen, value, bars[CLOSE, start + t], period, rate)
+        seen += 1.0
+        out[0, t] = value
+    state[0], state[1] = seen, value
+
+
+@kernel
+def ema_distance(state: Array, bars: Array, parameters: Array, out: Array) -> None:
+    """How far the close stands from its average, as a part of it: (close - ema) / ema. parameters and state as `ema`."""
+    n = out.shape[1]
+    start = bars.shape[1] - n
+    period, seen, value = parameters[0], state[0], state[1]
+    rate = 2.0 / (period + 1.0)
+    for t in range(n):
+        close = bars[CLOSE, start + t]
+        value = _average(seen, value, close, period, rate)
+        seen += 1.0
+        out[0, t] = (close - value) / value
+    state[0], state[1] = seen, value
+
+
+@kernel
+def cross(state: Array, bars: Array, parameters: Array, out: Array) -> None:
+    """1 while the fast average is over the slow one, -1 while under, 0 on it. parameters: fast, slow. state: seen, fast, slow."""
+    n = out.shape[1]
+    start = bars.shape[1] - n
+    fast_period, slow_period = parameters[0], parameters[1]
+    fast_rate, slow_rate = 2.0 / (fast_period + 1.0), 2.0 / (slow_period + 1.0)
+    seen, fast, slow = state[0], state[1], state[2]
+    for t in range(n):
+        close = bars[CLOSE, start + t]
+        fast = _average(seen, fast, close, fast_period, fast_rate)
+        slow = _average(seen, slow, close, slow_period, slow_rate)
+        seen += 1.0
+        out[0, t] = 1.0 * (fast > slow) - 1.0 * (fast < slow)
+    state[0], state[1], state[2] = seen, fast, slow
+
+
+@kernel
+def macd(state: Array, bars: Array, parameters: Array, out: Array) -> None:
+    """MACD line, signal and histogram. parameters: fast, slow, signal. state: seen, fast, slow, signal.
+
+    TA-Lib starts the fast average where the slow one starts, so the fast seed is the mean of the last `fast` of the first `slow` closes.
+    """
+    n = out.shape[1]
+    start = bars.shape[1] - n
+    fast_period, slow_period, signal_period = parameters[0], parameters[1], parameters[2]
+    fast_rate, slow_rate, signal_rate = 2.0 / (fast_period + 1.0), 2.0 / (slow_period + 1.0), 2.0 / (signal_period + 1.0)
+    seen, fast, slow, signal = state[0], state[1], state[2], state[3]
+    for t in range(n):
+        close = bars[CLOSE, start + t]
+        slow = _average(seen, slow, close, slow_period, slow_rate)
+        if seen >= slow_period - fast_period:
+            fast = _average(seen - (slow_period - fast_period), fast, close, fast_period, fast_rate)
+        line = fast - slow
+        if seen >= slow_period - 1.0:
+            signal = _average(seen - (slow_period - 1.0), signal, line, signal_period, signal_rate)
+        seen += 1.0
+        out[0, t], out[1, t], out[2, t] = line, signal, line - signal
+    state[0], state[1], state[2], state[3] = seen, fast, slow, signal
+
+
+@kernel
+def directional(state: Array, bars: Array, parameters: Array, out: Array) -> None:
+    """ADX, +DI and -DI. parameters: period. state: seen, sums of plus and minus movement and of true range, ADX.
+
+    Wilder's sums begin with period - 1 bars and ADX with the mean of the first `period` values of DX, as in TA-Lib. Without
+    any range both DI are 0; a bar without direction leaves ADX as it is.
+    """
+    n = out.shape[1]
+    start = bars.shape[1] - n
+    period = parameters[0]
+    kept = 1.0 - 1.0 / period
+    seen, plus, minus, total, adx = state[0], state[1], state[2], state[3], state[4]
+    for t in range(n):
+        now = start + t
+        if seen > 0.0:
+            rise = bars[HIGH, now] - bars[HIGH, now - 1]
+            fall = bars[LOW, now - 1] - bars[LOW, now]
+            decay = kept if seen >= period else 1.0
+            plus = plus * decay + (rise if rise > fall and rise > 0.0 else 0.0)
+            minus = minus * decay + (fall if fall > rise and fall > 0.0 else 0.0)
+            total = total * decay + bars[TRUE_RANGE, now]
+        scale = 100.0 / total if total > 0.0 else 0.0
+        both = plus + minus
+        if seen >= period and total > 0.0 and both > 0.0:
+            index = 100.0 * abs(plus - minus) / both
+            if seen < 2.0 * period:
+                adx += index / period
+            else:
+                adx = adx * kept + index / period
+        seen += 1.0
+        out[0, t], out[1, t], out[2, t] = adx, plus * scale, minus * scale
+    state[0], state[1], state[2], state[3], state[4] = seen, plus, minus, total, adx

@@ -1,0 +1,114 @@
+"""A program: the kernel calls that give a list of features, laid out once, and the memory of each symbol that they carry on.
+
+Costs a millisecond to link (each kernel's pointer is unwrapped by Python) and then only the kernels' own time. A kernel is compiled
+when a program first needs it, and cached on disk. Fails with StateError on a memory of other features.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeAlias, cast, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.core.errors import StateError
+from tradewind.core.types import Array, Times
+from tradewind.features.catalog import Indicated
+from tradewind.features.declarations import Kernel
+from tradewind.features.kernels.driver import SIGNATURE, idle, sweep
+from tradewind.features.kernels.rows import ROWS
+
+__all__ = ["Panels", "Program"]
+
+Panels: TypeAlias = tuple[Array, Array, Array, Array, Array]
+"""open, high, low, close, volume, each (time, symbol)."""
+
+# The number of kernels is part of the compiled type of `sweep`: rounding it up leaves few types to compile.
+_STEP: Final = 16
+
+
+@final
+class Program:
+    """The compiled features of some symbols; all it carries is `state` (symbol, slot), `lookback` (symbol, row, bar), `seen` (symbol,)."""
+
+    def __init__(self, features: Sequence[Indicated], symbols: int) -> None:
+        groups: dict[tuple[Any, ...], Indicated] = {}
+        for item in features:
+            groups.setdefault(item.group, item)
+        calls = list(groups.values())
+        ends = np.cumsum([[0, 0, 0], *([call.state, len(call.parameters), call.outputs] for call in calls)], axis=0)
+        filler = -len(calls) % _STEP if calls else _STEP
+        places = [[a, b, c, d, e, f] for (a, c, e), (b, d, f) in itertools.pairwise(ends)]
+        self._places = np.array(places + [[0] * 6] * filler, dtype=np.int64).reshape(-1, 6)
+        self._kernels = tuple(call.kernel for call in calls) + (idle,) * filler
+        self._parameters = np.concatenate([np.empty(0), *(call.parameters for call in calls)])
+        first = {group: place[4] for group, place in zip(groups, places, strict=True)}
+        self._rows = np.array([first[item.group] + item.output for item in features], dtype=np.int64)
+        self._warmups = np.array([item.warmup for item in features], dtype=np.int64)
+        self.columns = len(features)
+        self.state = np.zeros((symbols, int(ends[-1, 0])))
+        self.lookback = np.empty((symbols, ROWS, max((call.lookback for call in calls), default=1)))
+        self.seen = np.zeros(symbols, dtype=np.int64)
+        self.forget()
+
+    def forget(self) -> None:
+        """Go back to before the first bar."""
+        self.state[:] = 0.0
+        self.lookback[:] = np.nan
+        self.seen[:] = 0
+
+    def link(self, open_time: Times, panels: Panels, out: Array) -> Iterator[int]:
+        """An iterator that each time it is asked answers all the bars in `panels` into `out` (time, symbol, column), which it holds on to.
+
+        The panels are taken as they are when it is asked, so a stream puts its next bar into the same arrays.
+        """
+        for function in self._kernels:
+            _compile(function)
+        memory = (self.state, self.lookback, self.seen)
+        fixed = tuple(_read_only(panel) for panel in panels)
+        with warnings.catch_warnings():
+            # numba calls function pointers experimental; the tests of this package are what holds them to their word.
+            warnings.filterwarnings("ignore", message="First-class function type feature is experimental")
+            return sweep(
+                self._kernels,
+                self._places,
+                self._rows,
+                self._warmups,
+                self._parameters,
+                memory,
+                cast(Panels, fixed),
+                _read_only(open_time),
+                out,
+            )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Copies of the memory, by name."""
+        return {"state": self.state.copy(), "lookback": self.lookback.copy(), "seen": self.seen.copy()}
+
+    def put(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take over a memory from `arrays`, in place. Raises StateError where it is not of this shape."""
+        for name in ("state", "lookback", "seen"):
+            here, given = getattr(self, name), arrays.get(name)
+            if given is None or given.shape != here.shape:
+                raise StateError(
+                    f"the state's array {name!r} has shape {None if given is None else given.shape}, these features need {here.shape}"
+                )
+            here[:] = given
+
+
+def _compile(function: Kernel) -> None:
+    """Compile a kernel for the one signature; closed to others, its pointer can be handed to `sweep`."""
+    dispatcher = cast(Any, function)
+    if not dispatcher.signatures:
+        dispatcher.compile(SIGNATURE)
+        dispatcher.disable_compile()
+
+
+def _read_only(array: NDArray[Any]) -> Any:
+    # A market's arrays are read-only, which to numba is a type of its own; making all of them so compiles `sweep` once.
+    view = array.view()
+    view.flags.writeable = False
+    return view
