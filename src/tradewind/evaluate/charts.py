@@ -31,16 +31,17 @@ MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", 
 @final
 @dataclass(frozen=True)
 class Axis:
-    """A vertical axis: how values are written, whether it is logarithmic, and a value at which a line is drawn across."""
+    """The look of a chart: how values are written, whether it is logarithmic, a value to draw a line at, and how many dates go below."""
 
     form: Callable[[float], str]
     log: bool = False
     across: float | None = None
+    dates: int = 7
 
 
 def over_time(times: Times, series: Mapping[str, Array], axis: Axis, height: int = 260, colours: Sequence[int] | None = None) -> str:
     """A chart of `series`, each (time,), over `times` (time,) UTC ns; NaN leaves a gap. `colours` are numbers of the style sheet."""
-    ticks = _time_ticks(times)
+    ticks = _time_ticks(times, axis.dates)
     return line_chart(times.astype(np.float64), series, axis, ticks, height, colours)
 
 
@@ -96,13 +97,14 @@ def nice_ticks(low: float, high: float, log: bool = False, wanted: int = 5) -> l
     """Round values from `low` to `high`, about `wanted` of them; 1, 2 and 5 of each decade where a logarithmic axis spans enough."""
     if log and high / low >= 8.0:
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        candidates = [digit * 10.0**decade for decade in decades for digit in ((1, 2, 5) if len(decades) < 4 else (1,))]
+        digits = (1, 2, 5) if high / low < 1e3 else (1,)
+        candidates = [digit * 10.0**decade for decade in decades for digit in digits]
     else:
         raw = (high - low) / wanted
         size = 10.0 ** math.floor(math.log10(raw))
         step = next(size * factor for factor in (1.0, 2.0, 5.0, 10.0) if size * factor >= raw * 0.999)
         candidates = [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
-    return [value for value in candidates if low * (1 - 1e-9) <= value <= high * (1 + 1e-9) or (low <= value <= high)]
+    return [value for value in candidates if low <= value <= high]
 
 
 def _range(series: object, axis: Axis) -> tuple[float, float]:
@@ -160,16 +162,16 @@ def _thinned(values: Array) -> NDArray[np.int64]:
     return np.array(sorted(kept))
 
 
-def _time_ticks(times: Times) -> list[tuple[float, str]]:
-    """About seven round dates: days of a short span, else first days of months, of quarters or of years."""
+def _time_ticks(times: Times, wanted: int) -> list[tuple[float, str]]:
+    """About `wanted` round dates: days of a short span, else first days of months, of quarters or of years."""
     first, last = (np.datetime64(int(t), "ns") for t in (times[0], times[-1]))
     days = int((last - first) / np.timedelta64(1, "D"))
-    if days < 75:
-        step = max(1, math.ceil(days / 7))
+    if days < 11 * wanted:
+        step = max(1, math.ceil(days / wanted))
         marks = np.arange(first.astype("datetime64[D]") + 1, last.astype("datetime64[D]") + 1, step)
     else:
         months = np.arange(first.astype("datetime64[M]") + 1, last.astype("datetime64[M]") + 1)
-        step = next((s for s in (1, 2, 3, 6, 12) if len(months) <= 8 * s), 12 * math.ceil(len(months) / 96))
+        step = next((s for s in (1, 2, 3, 6, 12) if len(months) <= (wanted + 1) * s), 12 * math.ceil(len(months) / (12 * wanted)))
         marks = months[months.astype(np.int64) % step == 0]
     return [(float(mark.astype("datetime64[ns]").astype(np.int64)), str(mark)) for mark in marks]
 

@@ -157,7 +157,7 @@ def _curves(page: Page) -> str:
     keys = _keys(list(equity))
     charts = (
         ("Equity", f"Growth of 1{', logarithmic' if log else ''}.", equity, Axis(lambda v: f"{v:g}", log=log, across=1.0)),
-        ("Drawdown", "Below the highest equity so far.", under, Axis(percent, across=0.0)),
+        ("Drawdown", "Below the highest equity so far.", under, Axis(lambda v: percent(v, 0), across=0.0)),
         ("Rolling Sharpe", f"Of the last {window} bars, a year.", rolled, Axis(lambda v: f"{v:g}", across=0.0)),
     )
     return "".join(
@@ -171,7 +171,9 @@ def _positions(rows: Sequence[Row]) -> str:
     parts = []
     for number_, row in enumerate(rows):
         net = {row.name: row.account.weights.sum(axis=1)}
-        chart = over_time(row.account.market.open_time, net, Axis(lambda v: f"{v:g}", across=0.0), height=170, colours=(number_ % COLOURS,))
+        chart = over_time(
+            row.account.market.open_time, net, Axis(lambda v: f"{v:g}", across=0.0, dates=3), height=190, colours=(number_ % COLOURS,)
+        )
         parts.append(f"<figure><figcaption>{escape(row.name)}</figcaption>{chart}</figure>")
     note = "Net exposure at each close: the sum of signed weights of all symbols, as held."
     return f'<h2>Positions</h2><p class="faint small">{note}</p><div class="small-charts">{"".join(parts)}</div>'

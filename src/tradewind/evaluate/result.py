@@ -47,7 +47,8 @@ class Result:
     """A strategy's record over the test parts of a walk-forward, every bar of it out of sample and after costs.
 
     `name`, `settings`: the strategy. `account`: targets and book over the test bars. `folds`: the windows. `trials`: what the ledger
-    counted. Everything but `folds[i].seconds` is the same on every run.
+    counted. `alternatives` (time, row): returns of what else was tried on the same bars, where it was. Everything but `folds[i].seconds` is
+    the same on every run.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Result:
     folds: tuple[FoldRecord, ...]
     trials: Trials
     seed: int
+    alternatives: Array | None = None
 
     @property
     def market(self) -> Market:
@@ -122,17 +124,13 @@ class Result:
     @cached_property
     def verdict(self) -> Verdict:
         """Edge, no edge or cannot tell, with the reasons; docs/verdict.md has the rule."""
-        return self.judged(self.trials)
-
-    def judged(self, trials: Trials, alternatives: Array | None = None) -> Verdict:
-        """The verdict for another count of trials, and beside `alternatives` (time, row), the returns of what else was tried."""
         return judge(
             self.returns,
             self.benchmark.returns,
             self.market.periods_per_year,
-            trials=trials.count,
-            variance_of_trials=trials.variance,
-            alternatives=alternatives,
+            trials=self.trials.count,
+            variance_of_trials=self.trials.variance,
+            alternatives=self.alternatives,
             seed=self.seed,
         )
 

@@ -19,7 +19,7 @@ SHEET: Final = """
   --c0: #8b95a7; --c1: #6ea8fe; --c2: #ff9459; --c3: #4ade80; --c4: #c792ff; --c5: #ff7eb6; --c6: #39d0e6; --c7: #e3b341;
   --c8: #a3d65c; --c9: #8aa4ff; --c10: #f5f6f8; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1080px; padding: 2rem 1.2rem 4rem; background: var(--paper); color: var(--ink);
+body { margin: 0 auto; max-width: 1160px; padding: 2rem 1.2rem 4rem; background: var(--paper); color: var(--ink);
   font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.6rem 0 .5rem; }
 h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; } p { margin: .4rem 0; max-width: 75ch; }
@@ -46,7 +46,7 @@ figure { margin: .6rem 0 0; } svg { width: 100%; min-width: 560px; height: auto;
 .keys svg { display: inline-block; width: 26px; min-width: 0; height: 8px; margin-right: .35rem;
   vertical-align: middle; }
 .small-charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: .4rem 1.4rem; }
-.small-charts svg { min-width: 0; } .small-charts .tick { font-size: 19px; }
+.small-charts svg { min-width: 0; } .small-charts .tick { font-size: 20px; }
 details { border-bottom: 1px solid var(--rule); padding: .35rem 0; } summary { cursor: pointer; }
 details ul { margin: .3rem 0 .6rem; padding-left: 1.2rem; }
 pre { background: var(--panel); padding: .8rem 1rem; border-radius: 6px; overflow-x: auto; font-size: .8rem; line-height: 1.45; }

@@ -56,11 +56,11 @@ def windows(
     span = f"the market has {n} bars of {market.timeframe}"
     require(n >= 3, f"{span}; a walk-forward needs at least 3: one to train on and two to test")
     trained = _bars(market, "train", train, max(1, n // 3))
-    kept = _bars(market, "embargo", embargo, 1 if n - trained > 1 else 0, least=0)
-    tested = _bars(market, "test", test, max(1, -(-(n - trained - kept) // PARTS)))
+    kept = _bars(market, "embargo", embargo, min(1, trained - 1), least=0)
+    tested = _bars(market, "test", test, max(1, -(-(n - trained) // PARTS)))
     moved = _bars(market, "step", step, tested)
-    longest = f"train {trained} + embargo {kept} + test {tested} bars"
-    require(trained + kept + tested <= n, f"{longest} are more than there are: {span}; choose shorter windows")
+    require(trained + tested <= n, f"train {trained} + test {tested} bars are more than there are: {span}; choose shorter windows")
+    require(kept < trained, f"embargo {kept} leaves nothing of the {trained} bars to train on; {span}")
     require(moved == tested, f"step is {moved} bars and test {tested}: one account trades every bar once, so they must be equal; {span}")
     return WalkForward(trained, tested, moved, bool(anchored), kept)
 
@@ -85,10 +85,10 @@ def walk_forward(
 
     `strategy`: anything with `warmup` and `decide`; it is copied, and stays as it was. `train`, `test`, `step`: durations such as `30d` or
     whole bars; by default a third of the history, an eighth of the rest, and the test part, which is the only step that one account can
-    take. `embargo`: bars left out between the parts, by default 1. Labels need none: the training part is cut before they are made, so one
-    that looks past its end does not exist, at any horizon. `anchored`: train on everything before. `ledger`: where the trial is counted,
-    by default the user's. `progress(done, folds)` is called as folds finish.
-    `resume`: a folder that keeps finished folds; the same call reads them instead of fitting again, and gives the same result.
+    take. `embargo`: bars at the end of the training part that are left out, by default 1. Labels need none: the training part is cut before
+    they are made, so one that looks past its end does not exist, at any horizon. `anchored`: train on everything before. `ledger`: where
+    the trial is counted, by default the user's. `progress(done, folds)` is called as folds finish. `resume`: a folder that keeps finished
+    folds; the same call reads them instead of fitting again, and gives the same result.
 
     Raises SettingsError for impossible windows or settings, DataError for targets that cannot be or a ledger that cannot be written.
     """
@@ -103,8 +103,9 @@ def walk_forward(
     key = digest({**configuration, "market": market.digest, "capital": float(capital), "package": package_digest()})
     store = None if resume is None else _Finished(Path(resume), key)
     book = Book(market.symbols, account, capital)
-    wanted, folds = _Walk(strategy, market, book, int(seed), store).through(list(plan.split(len(market))), progress)
-    tested = backtest(wanted, market[plan.train + plan.embargo :], account, capital)
+    parts = list(plan.split(len(market)))
+    wanted, folds = _Walk(strategy, market, book, int(seed), store).through(parts, progress)
+    tested = backtest(wanted, market[parts[0].test.start :], account, capital)
     with _opened(ledger) as counted:
         counted.note(digest(configuration), str(who["name"]), tested.market, tested.returns)
         trials = counted.trials(tested.market)

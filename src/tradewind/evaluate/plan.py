@@ -1,0 +1,106 @@
+"""What a run does: its settings, which are the flags of `tradewind run`, its rows, and the bars it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, final
+
+from tradewind.core.market import Market
+from tradewind.core.protocols import Strategy
+from tradewind.core.settings import build, choose, require
+from tradewind.evaluate.identity import digest
+from tradewind.simulate.costs import Costs
+from tradewind.strategies.registry import names, strategy
+
+__all__ = ["QUICK", "ROWS", "RunSettings", "load_market"]
+
+ROWS: Final = (
+    "hold", "momentum", "momentum-mix", "ema-cross", "rsi-reversal", "bollinger-reversal",
+    "logistic", "lightgbm", "price-action-transformer", "mix",
+)  # fmt: skip
+QUICK: Final[Mapping[str, Mapping[str, Any]]] = {
+    "lightgbm": {"refit_every": 2, "forecaster_settings": {"trees": 200, "learning_rate": 0.05, "patience": 20}},
+    "price-action-transformer": {"refit_every": 8, "forecaster_settings": {"epochs": 2}},
+}
+"""What `--quick` changes: trees are fitted every second fold and are fewer, the net is fitted once and for two epochs."""
+
+
+@final
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run does; every field is a flag of `tradewind run`.
+
+    `market`: a bundled market, unless `data` names files. `symbols`: some of them; `start`, `end`: ISO times that bars open at or after,
+    and before. `strategies`: rows; `hold` is always there. `train`, `test`, `embargo`: durations or bars, see `walk_forward`. `quick`:
+    fewer and lighter fits. Raises SettingsError for what cannot be.
+    """
+
+    market: str = "btc-15m"
+    data: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
+    strategies: tuple[str, ...] = ROWS
+    start: str | None = None
+    end: str | None = None
+    train: str | int | None = None
+    test: str | int | None = None
+    embargo: str | int | None = None
+    anchored: bool = False
+    fee_bps: float = 10.0
+    slippage_bps: float = 2.0
+    latency: int = 1
+    seed: int = 0
+    quick: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("data", "symbols", "strategies"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in self.strategies:
+            choose(name, dict.fromkeys(names()), "strategy")
+        twice = [name for name in self.strategies if self.strategies.count(name) > 1]
+        require(not twice, f"strategies name {twice[:1]} twice; each row is run once")
+        object.__setattr__(self, "strategies", ("hold", *(name for name in self.strategies if name != "hold")))
+        mixed = [name for name in self.strategies if name not in ("hold", "mix")]
+        require("mix" not in self.strategies or bool(mixed), "the row 'mix' is the mean of other rows; name at least one beside it")
+        require(isinstance(self.seed, int), f"seed is {self.seed!r}; it is a whole number")
+        _ = self.costs
+
+    @property
+    def costs(self) -> Costs:
+        """What trading costs."""
+        return Costs(fee_bps=self.fee_bps, slippage_bps=self.slippage_bps, latency=self.latency)
+
+    @property
+    def walked(self) -> tuple[str, ...]:
+        """The rows that are walked forward; `mix` is made of them."""
+        return tuple(name for name in self.strategies if name != "mix")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the manifest."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> RunSettings:
+        """The settings that `to_dict` gave. Raises SettingsError for an unknown key."""
+        return build(cls, settings, "a run")
+
+    def strategy(self, row: str) -> Strategy:
+        """A new strategy for the row called `row`, lighter when the run is quick."""
+        return strategy(row, **(QUICK.get(row, {}) if self.quick else {}))
+
+    def identity(self, market: Market) -> str:
+        """The id of a run of these settings on `market`: where the data lie does not matter, what they are does."""
+        return digest({**self.to_dict(), "market": None, "data": market.digest})[:12]
+
+
+def load_market(settings: RunSettings) -> Market:
+    """The bars that `settings` ask for. Raises DataError and SettingsError, naming the file or symbol."""
+    from tradewind.data.bundled import sample
+    from tradewind.data.reading import read
+
+    market = read(list(settings.data)) if settings.data else sample(settings.market)
+    if settings.symbols:
+        market = market.select(settings.symbols)
+    chosen = market.between(settings.start, settings.end)
+    require(len(chosen) > 0, f"no bars from {settings.start} to {settings.end}; the market has {len(market)} bars of {market.timeframe}")
+    return chosen

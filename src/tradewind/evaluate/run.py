@@ -1,0 +1,253 @@
+"""The main job: walk every strategy forward over one market, judge each beside buy-and-hold, and write what it takes to do it again.
+
+A run lives in `runs/<id>`, where the id is the hash of its settings and data: the same command takes up the same run, and folds that are
+finished are read, not fitted again. Costs what the fits cost; fails to say anything about data that the strategies were chosen on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, final
+
+import numpy as np
+
+from tradewind.core.errors import DataError, TradewindError
+from tradewind.core.files import load_state, read_bytes, save_state, sha256, write_json
+from tradewind.core.market import Market
+from tradewind.core.settings import require
+from tradewind.core.types import State, long_frame
+from tradewind.engine import backtest
+from tradewind.evaluate.identity import digest, package_digest
+from tradewind.evaluate.ledger import Ledger, Trials
+from tradewind.evaluate.manifest import FORMAT, differences, git_state, read_manifest, versions
+from tradewind.evaluate.parallel import run_all
+from tradewind.evaluate.plan import RunSettings, load_market
+from tradewind.evaluate.report import Page, Row, write
+from tradewind.evaluate.result import Result
+from tradewind.evaluate.walk_forward import walk_forward, windows
+from tradewind.strategies.mix import mix_targets
+
+__all__ = ["RunResult", "rerun", "run"]
+
+Progress = Callable[[str, int, int], None]
+_ARRAYS: Final = ("open_time", "known", "open", "high", "low", "close", "volume", "funding_rate", "mark_close")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """A finished run: its `folder`, and `rows`, a Result each, hold first. `notes`: what a reader should know, such as changed versions."""
+
+    id: str
+    folder: Path
+    settings: RunSettings
+    rows: tuple[Result, ...]
+    notes: tuple[str, ...] = ()
+    identical: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def market(self) -> Market:
+        """The bars of the test parts."""
+        return self.rows[0].market
+
+
+def run(
+    settings: RunSettings,
+    out: str | Path = "runs",
+    *,
+    jobs: int = 2,
+    fresh: bool = False,
+    ledger: Ledger | str | Path | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Do the main job and write `report.html`, `result.json`, `targets.parquet` and `manifest.json` into `out`/<id>.
+
+    `jobs`: processes, which change the time alone. `fresh`: fit again what is already there. `progress(row, done, folds)` is called as
+    folds finish. Raises SettingsError, DataError and the other errors of tradewind; a run that stops is taken up by the same call.
+    """
+    return _run(settings, load_market(settings), Path(out), jobs, fresh, ledger, progress, None)
+
+
+def rerun(
+    manifest_path: str | Path,
+    out: str | Path = "runs",
+    *,
+    data: Sequence[str] = (),
+    jobs: int = 2,
+    ledger: Ledger | str | Path | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Do a run again from its manifest, fitting everything anew; `identical` of the answer says which files came out equal to the byte.
+
+    `data`: where the files are now, when they have moved. The trials are those that the manifest counted. Raises DataError when the data
+    are not those of the manifest.
+    """
+    manifest = read_manifest(manifest_path)
+    settings = RunSettings.from_dict(manifest["settings"])
+    settings = dataclasses.replace(settings, data=tuple(data)) if data else settings
+    market = load_market(settings)
+    if market.digest != manifest["data"]["digest"]:
+        raise DataError(
+            f"{manifest_path}: was made from other data: its sha256 is {manifest['data']['digest'][:12]}…, that of "
+            f"{', '.join(settings.data) or settings.market} is {market.digest[:12]}…; bring back the data of the run"
+        )
+    notes = differences(manifest)
+    result = _run(settings, market, Path(out), jobs, True, ledger, progress, Trials(**manifest["trials"]))
+    identical = {name: sha256(read_bytes(result.folder / name)) == expected for name, expected in manifest["outputs"].items()}
+    return dataclasses.replace(result, notes=tuple(notes), identical=identical)
+
+
+def _run(
+    settings: RunSettings,
+    market: Market,
+    out: Path,
+    jobs: int,
+    fresh: bool,
+    ledger: Ledger | str | Path | None,
+    progress: Progress | None,
+    trials: Trials | None,
+) -> RunResult:
+    require(isinstance(jobs, int) and jobs >= 1, f"jobs is {jobs!r}; it is a number of processes, at least 1")
+    folds = windows(market, settings.train, settings.test, None, settings.anchored, settings.embargo).count(len(market))
+    counted = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
+    identity = settings.identity(market)
+    folder = out / identity
+    with _claimed(folder):
+        if fresh:
+            shutil.rmtree(folder / "folds", ignore_errors=True)
+        save_state(folder / "market", _packed(market))
+        _fit_all(settings, folder, jobs, folds, progress)
+        shutil.rmtree(folder / "market", ignore_errors=True)
+        result = RunResult(identity, folder, settings, _judged(settings, market, folder, counted, trials))
+        _write_all(result, market)
+    return result
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Hold the run's folder for this process; the system lets go of it when the process ends, however it ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be made: {error.strerror or error}; choose another --out") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for left in folder.rglob(".*.tmp"):
+            left.unlink(missing_ok=True)  # half-written by a process that was killed
+        yield
+    except BlockingIOError:
+        raise DataError(f"{folder}: another process is doing this run; wait for it or stop it") from None
+    finally:
+        os.close(descriptor)
+
+
+def _fit_all(settings: RunSettings, folder: Path, jobs: int, folds: int, progress: Progress | None) -> None:
+    def watch() -> None:
+        if progress is not None:
+            for row in settings.walked:
+                progress(row, len(list((folder / "folds" / row).glob("*/manifest.json"))), folds)
+
+    # The slowest rows stand last in the table; begun first, they leave no process alone at the end.
+    run_all(_walk_task, [_Task(str(folder), row, settings) for row in reversed(settings.walked)], jobs, watch)
+    watch()
+
+
+@final
+@dataclass(frozen=True)
+class _Task:
+    """One row for a worker process: the folder with the market, and where its folds go."""
+
+    folder: str
+    row: str
+    settings: RunSettings
+
+
+def _walk_task(task: _Task) -> str | None:
+    """In a worker: walk one row forward, leaving its folds on disk. Returns the message of an error that has one."""
+    try:
+        folder = Path(task.folder)
+        _walk(task.settings, task.row, _unpacked(load_state(folder / "market")), folder, Ledger(":memory:"))
+    except TradewindError as error:
+        return f"{task.row}: {error}"
+    return None
+
+
+def _walk(settings: RunSettings, row: str, market: Market, folder: Path, ledger: Ledger) -> Result:
+    return walk_forward(
+        settings.strategy(row), market, train=settings.train, test=settings.test, anchored=settings.anchored, embargo=settings.embargo,
+        costs=settings.costs, seed=settings.seed, ledger=ledger, resume=folder / "folds" / row,
+    )  # fmt: skip
+
+
+def _judged(settings: RunSettings, market: Market, folder: Path, ledger: Ledger, trials: Trials | None) -> tuple[Result, ...]:
+    """Every row from its folds on disk, counted in the ledger, and judged beside all the others."""
+    rows = {row: _walk(settings, row, market, folder, ledger) for row in settings.walked}
+    if "mix" in settings.strategies:
+        members = [result for row, result in rows.items() if row != "hold"]
+        wanted = mix_targets([result.targets for result in members], [result.weights for result in members])
+        account = backtest(wanted, members[0].market, settings.costs)
+        mixed = {"members": [row for row in rows if row != "hold"]}
+        ledger.note(digest({"mix": settings.identity(market)}), "mix", account.market, account.returns)
+        rows["mix"] = dataclasses.replace(members[0], name="mix", settings=mixed, account=account, folds=())
+    counted = trials if trials is not None else ledger.trials(rows["hold"].market)
+    returns = {row: result.returns for row, result in rows.items() if row != "hold"}
+    judged = []
+    for row in settings.strategies:
+        others = [series for name, series in returns.items() if name != row]
+        alternatives = np.column_stack(others) if others and row != "hold" else None
+        judged.append(dataclasses.replace(rows[row], trials=counted, alternatives=alternatives))
+    return tuple(judged)
+
+
+def _write_all(result: RunResult, market: Market) -> None:
+    from tradewind.data.inspection import quality
+    from tradewind.data.parquet import write_parquet
+
+    tested, folder, settings = result.market, result.folder, result.settings
+    trials = result.rows[0].trials
+    data = {
+        "source": list(settings.data) or settings.market, "symbols": list(market.symbols), "timeframe": market.timeframe,
+        "calendar": market.calendar, "bars": len(market), "digest": market.digest,
+    }  # fmt: skip
+    notes = quality(market).to_text()
+    shared = {"id": result.id, "data": {**data, "source": None}, "trials": trials.to_dict(), "quality": notes.splitlines()}
+    rows = {row.name: {key: value for key, value in row.to_dict().items() if key != "hold"} for row in result.rows}
+    write_json(folder / "result.json", {**shared, "rows": rows})
+    write_parquet(folder / "targets.parquet", long_frame(tested.open_time, tested.symbols, {row.name: row.targets for row in result.rows}))
+    provenance = {
+        "run": result.id,
+        "data": {**data, "source": None},
+        "trials": trials.to_dict(),
+        "versions": versions(),
+        "source": package_digest(),
+    }
+    page = Page(
+        f"{len(result.rows) - 1} strategies on {', '.join(tested.symbols)}",
+        [Row(row.name, row.account, row.metrics, row.verdict if row.name != "hold" else None, row.refits) for row in result.rows],
+        result.rows[0].windows, {**settings.to_dict(), "data": [Path(name).name for name in settings.data]}, provenance, notes,
+    )  # fmt: skip
+    write(page, folder / "report.html")
+    outputs = {name: sha256(read_bytes(folder / name)) for name in ("report.html", "result.json", "targets.parquet")}
+    manifest = {
+        "format": FORMAT, "id": result.id, "settings": settings.to_dict(), "data": data, "trials": trials.to_dict(),
+        "versions": versions(), "source": package_digest(), "git": git_state(), "outputs": outputs,
+    }  # fmt: skip
+    write_json(folder / "manifest.json", manifest)
+
+
+def _packed(market: Market) -> State:
+    arrays = {name: getattr(market, name) for name in _ARRAYS if getattr(market, name) is not None}
+    return State({"symbols": list(market.symbols), "timeframe": market.timeframe, "calendar": market.calendar}, arrays)
+
+
+def _unpacked(state: State) -> Market:
+    values, arrays = state.values, {name: state.arrays.get(name) for name in _ARRAYS}
+    return Market(symbols=tuple(values["symbols"]), timeframe=values["timeframe"], calendar=values["calendar"], **arrays)  # type: ignore[arg-type]
