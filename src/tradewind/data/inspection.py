@@ -21,7 +21,7 @@ from tradewind.core.errors import DataError, SettingsError
 from tradewind.core.market import Market, infer_calendar, infer_step
 from tradewind.data.table import Table, load, table_of
 
-__all__ = ["Finding", "Quality", "inspect", "off_grid", "quality", "step_of", "unfinished"]
+__all__ = ["INVALID", "REFUSED", "WARNED", "Finding", "Quality", "inspect", "off_grid", "quality", "row_masks", "step_of", "unfinished"]
 
 Mask = NDArray[np.bool_]
 
@@ -275,10 +275,10 @@ def _spikes(table: Table, order: NDArray[np.int64], near: Mask) -> Mask:
 
 def _finding(table: Table, kind: str, mask: Mask) -> Finding:
     index = np.flatnonzero(mask)
-    return Finding(kind, len(index), tuple(describe(table, int(i), kind) for i in index[:3]))
+    return Finding(kind, len(index), tuple(_describe(table, int(i), kind) for i in index[:3]))
 
 
-def describe(table: Table, index: int, kind: str) -> str:
+def _describe(table: Table, index: int, kind: str) -> str:
     """`row 7, BTC/USD at 2021-09-27 13:45:00: high is under low (open 1, high 2, low 3, close 4, volume 5)`."""
     bar = ", ".join(f"{name} {table.values[name][index]:.10g}" for name in ("open", "high", "low", "close", "volume"))
     column = _columns(table, index, kind)
