@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
 
 import tradewind as tw
-from tradewind.core.errors import NotFitted, SettingsError, StateError
+from tradewind.core.errors import DataError, NotFitted, SettingsError, StateError
 from tradewind.core.types import View
 from tradewind.simulate.account import Book
 from tradewind.strategies.forecasting import Forecasting
@@ -18,7 +19,7 @@ SHORT = {"horizon": 6, "span": 20}
 SMALL = {
     "logistic": {},
     "ridge": {},
-    "lightgbm": {"trees": 20, "leaves": 7},
+    "lightgbm": {"trees": 20, "leaves": 7, "learning_rate": 0.2},
     "random-forest": {"trees": 5},
     "price-action-transformer": {
         "window": 8, "width": 16, "heads": 2, "layers": 1, "feedforward": 16, "epochs": 1, "stride": 4,
@@ -46,9 +47,8 @@ class Echo(tw.Forecaster):
 
 def small(name: str, **more: object) -> Forecasting:
     label = {"label": "horizon-return", "label_settings": {"horizon": 6}} if name == "ridge" else {"label_settings": SHORT}
-    return tw.strategy(
-        name, features=COLUMNS, forecaster_settings=SMALL[name], **{**label, "policy": {"threshold": 0.0, "band": 0.1}, **more}
-    )
+    settings = {"forecaster_settings": SMALL[name], **label, "policy": {"threshold": 0.0, "band": 0.1}, **more}
+    return tw.strategy(name, features=COLUMNS, **settings)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -79,7 +79,7 @@ def test_learns_only_from_labels_known_by_the_end_of_training() -> None:
 
 def test_train_limit_takes_the_last_bars() -> None:
     market = gappy()
-    assert Forecasting(Echo(), COLUMNS, train_limit=120).fit(market)._model.fitted_on == 120
+    assert Forecasting(Echo(), COLUMNS, "next-bar", train_limit=120).fit(market)._model.fitted_on == 120
     limited = Forecasting("ridge", COLUMNS, "horizon-return", train_limit=120).fit(market)
     assert limited.state() == Forecasting("ridge", COLUMNS, "horizon-return", train_limit=120).fit(market[-120:]).state()
 
@@ -157,6 +157,14 @@ def test_a_copy_lives_on_its_own() -> None:
     before = one.decide_all(market)
     two.fit(market[200:])
     same(one.decide_all(market), before)
+
+
+def test_a_market_without_volume_asks_for_other_features() -> None:
+    market = gappy()
+    silent = dataclasses.replace(market, volume=np.full(market.close.shape, np.nan))
+    with pytest.raises(DataError, match=r"volume_ratio_20.*'relative-price'"):
+        tw.strategy("logistic").fit(silent)
+    assert tw.strategy("logistic", features="relative-price").fit(silent).fitted
 
 
 @pytest.mark.parametrize(

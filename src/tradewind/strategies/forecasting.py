@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Self, final
 import numpy as np
 
 from tradewind import labels
-from tradewind.core.errors import NotFitted, StateError
+from tradewind.core.errors import DataError, NotFitted, StateError
 from tradewind.core.market import Market
 from tradewind.core.protocols import Forecaster
 from tradewind.core.seeds import derive
 from tradewind.core.settings import build, require
 from tradewind.core.types import Features, Forecast, Labels, State, Target, Targets, View
 from tradewind.features import Live, compute
+from tradewind.features.catalog import resolve
 from tradewind.models.registry import forecaster as forecaster_by_name
 from tradewind.strategies import plain
 from tradewind.strategies.base import Strategy
@@ -73,7 +74,7 @@ class Forecasting(Strategy):
         # Built now only to hear at once about settings that cannot be, and how many rows one forecast needs.
         self._window = int(getattr(self._new_forecaster(), "window", 1))
         self._live = Live(self.features, keep=self._window)
-        self.warmup = self._live.warmup + self._window
+        self.warmup = max(feature.warmup for feature in resolve(self.features)) + self._window
 
     def reseed(self, seed: int) -> None:
         self.seed = seed
@@ -81,6 +82,7 @@ class Forecasting(Strategy):
     def fit(self, market: Market) -> Self:
         if self.train_limit is not None:
             market = market[-self.train_limit :]
+        self._check_volume(market)
         X = compute(market, self.features)
         y = self._labels(market).known_by(int(market.known[-1]))
         self.fitted, self._model = True, None
@@ -117,6 +119,14 @@ class Forecasting(Strategy):
         self.fitted, self.seed = bool(saved["fitted"]), int(saved["seed"])
         self._model = self._new_forecaster().restore(state.child("model")) if "model" in state.values else None
         return self
+
+    def _check_volume(self, market: Market) -> None:
+        if np.isnan(market.volume).all():
+            lacking = [feature.name for feature in resolve(self.features) if "volume" in feature.inputs]
+            if lacking:
+                raise DataError(
+                    f"the market has no volume, which the features {lacking} are made of; choose others, such as 'relative-price'"
+                )
 
     def _new_forecaster(self) -> Forecaster:
         if not isinstance(self.forecaster, str):

@@ -49,10 +49,8 @@ class Policy:
         require(self.size in SIZES, f"size is {self.size!r}; it is one of {', '.join(SIZES)}")
         for name in ("threshold", "gain", "cost", "band"):
             value = getattr(self, name)
-            require(
-                isinstance(value, int | float) and isfinite(value) and value >= 0,
-                f"policy: {name} is {value!r}; it is a number, at least 0",
-            )
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            require(number and isfinite(value) and value >= 0, f"policy: {name} is {value!r}; it is a number, at least 0")
         require(self.gain > 0 and self.cost > 0, f"policy: gain is {self.gain:g} and cost {self.cost:g}; both are positive")
 
     def desired(self, forecast: Forecast) -> Targets:

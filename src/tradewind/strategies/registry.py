@@ -47,7 +47,16 @@ _TABLE: Final[dict[str, _Entry]] = {
     "rsi-divergence": _Entry("rules:rsi_divergence", "trades against a price extreme that RSI does not confirm"),
     "forecast": _Entry(_FORECASTING, "any forecaster on any features and labels, with a policy"),
     "logistic": _Entry(_FORECASTING, "logistic regression on triple-barrier labels", {"forecaster": "logistic"}),
-    "ridge": _Entry(_FORECASTING, "ridge regression of the return over a horizon", {"forecaster": "ridge", "label": "horizon-return"}),
+    "ridge": _Entry(
+        _FORECASTING,
+        "ridge regression of the return over 24 bars, traded when it exceeds the costs",
+        {
+            "forecaster": "ridge",
+            "label": "horizon-return",
+            "label_settings": {"horizon": 24},
+            "policy": {"threshold": 1.0, "gain": 0.5},
+        },
+    ),
     "random-forest": _Entry(_FORECASTING, "a random forest on triple-barrier labels", {"forecaster": "random-forest"}),
     "lightgbm": _Entry(_FORECASTING, "gradient-boosted trees on triple-barrier labels", {"forecaster": "lightgbm"}),
     "price-action-transformer": _Entry(
@@ -68,10 +77,7 @@ def strategy(name: str, **settings: Any) -> Strategy:
     unknown name or setting, and for settings that cannot be.
     """
     entry = choose(name, _TABLE, "strategy")
-    merged = dict(entry.preset)
-    for key, value in settings.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = {**merged[key], **value} if both else value
+    merged = _merged(entry.preset, settings)
     factory = entry.factory()
     built = build(factory, merged, f"strategy {name!r}")
     defaults = {p.name: p.default for p in inspect.signature(factory).parameters.values() if p.default is not p.empty}
@@ -79,6 +85,19 @@ def strategy(name: str, **settings: Any) -> Strategy:
     with contextlib.suppress(AttributeError):
         setattr(built, _MARK, (name, _plain({**defaults, **merged})))
     return built
+
+
+def _merged(preset: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    # Settings of a part that the caller replaces, such as those of another label, do not outlive it.
+    merged = {
+        key: value
+        for key, value in preset.items()
+        if settings.get(part := key.removesuffix("_settings"), preset.get(part)) == preset.get(part)
+    }
+    for key, value in settings.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = {**merged[key], **value} if both else value
+    return merged
 
 
 def names() -> list[str]:
