@@ -119,7 +119,8 @@ class Book:
         self.capital = float(capital)
         self.bars = 0
         self._rates = self.costs.rates()
-        self._money = np.array([self.capital, self.capital])
+        self._money = np.zeros(6)
+        self._money[[CASH, EQUITY]] = self.capital
         self._holdings = np.zeros((3, len(self.symbols)))
         self._spread = np.zeros((3, len(self.symbols)))
         self._pending = np.full((self.costs.latency, len(self.symbols)), np.nan)

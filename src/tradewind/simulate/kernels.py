@@ -15,11 +15,29 @@ import numpy as np
 from tradewind.core.compiled import kernel
 from tradewind.core.types import Array
 
-__all__ = ["CASH", "CLOSE", "EQUITY", "FEES", "FUNDED", "HELD", "MARK", "SLIPPED", "TRADED", "live_through", "slip_rates", "tell_flows"]
+__all__ = [
+    "CASH",
+    "CLOSE",
+    "EQUITY",
+    "FEES",
+    "FUNDED",
+    "HELD",
+    "MARK",
+    "SLIPPED",
+    "TRADED",
+    "live_through",
+    "slip_rates",
+    "summarise",
+    "tell_flows",
+]
 
-# Entries of `money` (2,), and rows of `holdings` (3, symbol): all that an account carries from bar to bar. A close of 0 is none yet.
+# Entries of `money` (6,), and rows of `holdings` (3, symbol): all that an account carries from bar to bar. A close of 0 is none yet.
 CASH: Final = 0
 EQUITY: Final = 1
+ALL_FEES: Final = 2
+ALL_SLIPPED: Final = 3
+ALL_FUNDED: Final = 4
+ALL_TRADED: Final = 5
 HELD: Final = 0
 CLOSE: Final = 1
 MARK: Final = 2
@@ -35,6 +53,8 @@ FEES: Final = 0
 SLIPPED: Final = 1
 FUNDED: Final = 2
 TRADED: Final = 3
+# Bars that `summarise` works through at a time.
+BLOCK: Final = 1024
 # Rows of `spread` (3, symbol), the memory of `slip_rates`.
 VARIANCE: Final = 0
 COUNT: Final = 1
@@ -58,7 +78,9 @@ def live_through(
         return
     for t in range(opens.shape[0]):
         if funding.shape[0] > 0:
-            money[CASH] -= _funding(funding, t, holdings)
+            funded = _funding(funding, t, holdings)
+            money[CASH] -= funded
+            money[ALL_FUNDED] += funded
         before = money[CASH] + _worth(opens, t, holdings)
         if before > 0.0:
             _fill(opens, slips, due, t, before, rates, money, holdings)
@@ -82,7 +104,7 @@ def _live_with_one(
 ) -> None:  # fmt: skip
     """The same for one symbol without funding, to the bit, with the account in registers: four nanoseconds a bar instead of twenty."""
     n, purse, held, last, t = opens.shape[0], money[CASH], holdings[HELD, 0], holdings[CLOSE, 0], 0
-    cost = rates[FEE] + rates[SLIPPAGE]
+    slip, fees, slipped, traded = rates[SLIPPAGE], money[ALL_FEES], money[ALL_SLIPPED], money[ALL_TRADED]
     while t < n:
         price, target = opens[t, 0], due[t, 0]
         if not np.isnan(price):
@@ -99,9 +121,12 @@ def _live_with_one(
                 notional = abs(wanted - value)
                 if notional >= rates[LEAST] * before:
                     if slips.shape[0] > 0:
-                        cost = rates[FEE] + slips[t, 0]
-                    purse = (purse + (value - wanted)) - notional * cost
+                        slip = slips[t, 0]
+                    purse = (purse + (value - wanted)) - notional * (rates[FEE] + slip)
                     held = before * (target / price)
+                    fees += notional * rates[FEE]
+                    slipped += notional * slip
+                    traded += notional / before
             last = closes[t, 0]
         worth = purse + held * last
         equity[t], cash[t], quantities[t, 0] = worth, purse, held
@@ -115,6 +140,7 @@ def _live_with_one(
         equity[ruined], cash[ruined], quantities[ruined, 0] = purse, purse, 0.0
         last = last if np.isnan(closes[ruined, 0]) else closes[ruined, 0]
     money[CASH], money[EQUITY] = purse, purse + held * last
+    money[ALL_FEES], money[ALL_SLIPPED], money[ALL_TRADED] = fees, slipped, traded
     holdings[HELD, 0], holdings[CLOSE, 0], holdings[MARK, 0] = held, last, last
 
 
@@ -133,9 +159,12 @@ def _fill(opens: Array, slips: Array, due: Array, t: int, before: float, rates: 
         value, wanted = holdings[HELD, s] * price, target * before
         notional = abs(wanted - value)
         if notional >= rates[LEAST] * before:
-            cost = rates[FEE] + (slips[t, s] if slips.shape[0] > 0 else rates[SLIPPAGE])
-            money[CASH] = (money[CASH] + (value - wanted)) - notional * cost
+            slip = slips[t, s] if slips.shape[0] > 0 else rates[SLIPPAGE]
+            money[CASH] = (money[CASH] + (value - wanted)) - notional * (rates[FEE] + slip)
             holdings[HELD, s] = before * (target / price)
+            money[ALL_FEES] += notional * rates[FEE]
+            money[ALL_SLIPPED] += notional * slip
+            money[ALL_TRADED] += notional / before
 
 
 @kernel
@@ -210,17 +239,65 @@ def tell_flows(
     `purse` and `holdings` are the account before the first bar; `holdings` is moved on. Apart, because most callers want equity alone.
     """
     for t in range(opens.shape[0]):
-        flows[FEES, t], flows[SLIPPED, t], flows[TRADED, t] = 0.0, 0.0, 0.0
-        flows[FUNDED, t] = _funding(funding, t, holdings) if funding.shape[0] > 0 else 0.0
-        before = (purse - flows[FUNDED, t]) + _worth(opens, t, holdings)
-        if before > 0.0:
-            for s in range(opens.shape[1]):
-                if quantities[t, s] != holdings[HELD, s]:
-                    notional = abs(quantities[t, s] - holdings[HELD, s]) * opens[t, s]
-                    flows[FEES, t] += notional * rates[FEE]
-                    flows[SLIPPED, t] += notional * (slips[t, s] if slips.shape[0] > 0 else rates[SLIPPAGE])
-                    flows[TRADED, t] += notional / before
-        _remember(closes, marks, t, holdings)
-        purse = cash[t] if equity[t] > 0.0 else equity[t]
+        funded, slipped, traded = 0.0, 0.0, 0.0
+        if funding.shape[0] > 0:
+            funded = _funding(funding, t, holdings)
+        before = (purse - funded) + _worth(opens, t, holdings)
         for s in range(opens.shape[1]):
-            holdings[HELD, s] = quantities[t, s] if equity[t] > 0.0 else 0.0
+            if before > 0.0 and quantities[t, s] != holdings[HELD, s]:
+                notional = abs(quantities[t, s] - holdings[HELD, s]) * opens[t, s]
+                slipped += notional * (slips[t, s] if slips.shape[0] > 0 else rates[SLIPPAGE])
+                traded += notional
+        flows[FEES, t], flows[SLIPPED, t], flows[FUNDED, t] = traded * rates[FEE], slipped, funded
+        flows[TRADED, t] = traded / before if traded > 0.0 else 0.0
+        _remember(closes, marks, t, holdings)
+        alive = equity[t] > 0.0
+        purse = cash[t] if alive else equity[t]
+        for s in range(opens.shape[1]):
+            holdings[HELD, s] = quantities[t, s] if alive else 0.0
+
+
+@kernel
+def summarise(
+    opens: Array, closes: Array, funding: Array, marks: Array, slips: Array, targets: Array, latency: int, rates: Array,
+    summary: Array, curve: Array,
+) -> int:  # fmt: skip
+    """Let one series of `targets` (time, symbol) live on capital 1; write `summary` (8,), in the order of `Sweep`, and the equity `curve`.
+
+    `curve` is (time,), or (0,) where it is not wanted. Works through blocks that stay in the processor's cache. Returns the bar of an infinite target, or -1.
+    """
+    n, width = opens.shape
+    nothing = np.empty((0, width))
+    due, quantities, equity, cash = np.empty((BLOCK, width)), np.empty((BLOCK, width)), np.empty(BLOCK), np.empty(BLOCK)
+    money, holdings = np.zeros(6), np.zeros((3, width))
+    money[CASH] = money[EQUITY] = last = peak = 1.0
+    total, squares, fall = 0.0, 0.0, 0.0
+    for begin in range(0, n, BLOCK):
+        stop = min(begin + BLOCK, n)
+        for t in range(begin, stop):
+            for s in range(width):
+                due[t - begin, s] = targets[t - latency, s] if t >= latency else np.nan
+                if abs(due[t - begin, s]) == np.inf:
+                    return t - latency
+        live_through(
+            opens[begin:stop], closes[begin:stop], funding[begin:stop], marks[begin:stop], slips[begin:stop],
+            due, nothing, nothing, rates, money, holdings, equity, cash, quantities, nothing,
+        )  # fmt: skip
+        for t in range(stop - begin):
+            change = equity[t] / last - 1.0 if last > 0.0 else 0.0
+            last = equity[t]
+            total += change
+            squares += change * change
+            peak = max(peak, last)
+            if peak - last > fall * peak:
+                fall = (peak - last) / peak
+        if curve.shape[0] > 0:
+            curve[begin:stop] = equity[: stop - begin]
+    for t in range(max(0, n - latency), n):
+        for s in range(width):
+            if abs(targets[t, s]) == np.inf:
+                return t
+    mean = total / (n - 1)
+    summary[0], summary[1], summary[2] = last, mean, np.sqrt(max(squares - mean * total, 0.0) / (n - 2))
+    summary[3], summary[4:] = fall, money[ALL_FEES:]
+    return -1
