@@ -19,11 +19,14 @@ class Forecaster(ABC):
     `window`: how many rows of inputs answer one row; 1 for models that look at a single row. Whoever wants the last row answered
     may hand the last `window` rows and gets the same bits as from the whole history.
 
+    `benchmark`: whether it claims no skill, so that the checks do not ask it to learn the obvious.
+
     Write `fit` and `predict`. The other methods are hooks with sound defaults: replace `state` and `restore` when an attribute is not
     plain data, `reseed` when the model draws random numbers.
     """
 
     window: int = 1
+    benchmark: bool = False
 
     @abstractmethod
     def fit(self, X: Features, y: Labels) -> Self:

@@ -21,6 +21,8 @@ __all__ = ["BaseRate", "NoChange"]
 class NoChange(Forecaster):
     """Mean 0 for a return; for classes, certainty of the one nearest to zero (shared where two are equally near)."""
 
+    benchmark = True
+
     def __init__(self) -> None:
         self._task: Task | None = None
 
@@ -51,6 +53,8 @@ class NoChange(Forecaster):
 @final
 class BaseRate(Forecaster):
     """The weighted class frequencies of the training rows, or their weighted mean return."""
+
+    benchmark = True
 
     def __init__(self) -> None:
         self._task: Task | None = None
