@@ -74,12 +74,12 @@ NOTES = {
         "written with the offset +01:00, the others with +00:00. Gaps and bars without volume stay as they are.",
     ],
     "btc-1d": [
-        "Four days without any price are dropped and stay gaps. The last day is dropped too: it was not over when it was downloaded, as the",
-        "15-minute bars show. On",
+        "Four days without any price are dropped and stay gaps. The last day is dropped too: it was not over when it was downloaded, as",
+        "the 15-minute bars show. On",
     ],
     "us-daily": [
-        "Nothing was mended; the sources' days are rewritten from month/day/year. Two Nasdaq days have zero volume. `known` is the midnight",
-        "UTC after the day, some hours after the close in New York.",
+        "Nothing was mended; the sources' days are rewritten from month/day/year. Two Nasdaq days have zero volume. `known` is the",
+        "midnight UTC after the day, some hours after the close in New York.",
     ],
 }
 
