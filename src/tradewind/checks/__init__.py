@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tradewind.checks.conduct import (
     contract,
@@ -29,7 +29,7 @@ from tradewind.checks.merit import finds_a_planted_edge, honest_on_noise, warmup
 from tradewind.checks.subject import StrategySubject
 from tradewind.core.errors import CheckFailed, SettingsError
 from tradewind.core.market import Market
-from tradewind.core.settings import suggest
+from tradewind.core.settings import choose, suggest
 
 __all__ = [
     "CheckFailed",
@@ -46,6 +46,7 @@ __all__ = [
     "strategy_checks",
 ]
 
+S = TypeVar("S")
 STRATEGY_CHECKS: tuple[Check[StrategySubject], ...] = tuple(
     Check(function)
     for function in (
@@ -112,17 +113,23 @@ def check(subject: Any, seed: int = 0) -> tuple[str, ...]:
     return _all_passed(run_all(subject, seed=seed))
 
 
-def run_all(subject: Any, market: Market | None = None, seed: int = 0) -> Iterator[Result]:
+def run_all(subject: Any, market: Market | None = None, seed: int = 0, only: Collection[str] = ()) -> Iterator[Result]:
     """Every check that applies to `subject`, one result at a time as it is found, the failed ones among them.
 
-    Raises SettingsError when `subject` is neither a strategy, a forecaster nor a feature, before the first result.
+    `only`: names of checks to leave it at. Raises SettingsError when `subject` is neither a strategy, a forecaster nor a feature, and for
+    an unknown name, before the first result.
     """
     kind = kind_of(subject)
     if kind == "strategy":
-        return examine(STRATEGY_CHECKS, StrategySubject(_object(subject), market, seed))
+        return examine(_chosen(STRATEGY_CHECKS, only), StrategySubject(_object(subject), market, seed))
     if kind == "forecaster":
-        return examine(FORECASTER_CHECKS, ForecasterSubject(_object(subject), seed))
-    return examine(FEATURE_CHECKS, FeatureSubject(subject, market, seed))
+        return examine(_chosen(FORECASTER_CHECKS, only), ForecasterSubject(_object(subject), seed))
+    return examine(_chosen(FEATURE_CHECKS, only), FeatureSubject(subject, market, seed))
+
+
+def _chosen(checks: tuple[Check[S], ...], only: Collection[str]) -> list[Check[S]]:
+    table = {entry.name: entry for entry in checks}
+    return [choose(name, table, "check") for name in only] if only else list(checks)
 
 
 def kind_of(subject: Any) -> str:

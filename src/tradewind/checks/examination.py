@@ -36,7 +36,7 @@ class Check(Generic[S]):
     @property
     def name(self) -> str:
         """The function's name with hyphens."""
-        return self.run.__name__.replace("_", "-")
+        return self.run.__name__.strip("_").replace("_", "-")
 
     @property
     def promise(self) -> str:

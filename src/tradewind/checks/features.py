@@ -67,7 +67,7 @@ def _same_rows(found: Features, expected: Features, rows: int, when: str, otherw
         demand(False, f"{expected.names[wrong[2]]} at {where} is {a:g} {when} and {b:g} {otherwise}", wrong[0])
 
 
-def prefix(subject: FeatureSubject) -> None:
+def _prefix(subject: FeatureSubject) -> None:
     """Bars that come later change no value: a history cut at 128 places and right after gaps gives the first rows of the whole."""
     market = subject.market("prefix")
     cuts = spread(1, len(market), CUTS, (subject.warmup + 1, *markets.gaps(market)))
@@ -78,7 +78,7 @@ def prefix(subject: FeatureSubject) -> None:
         _same_rows(piece, whole, cut, f"while the history ends with bar {cut - 1}", advice)
 
 
-def future_garbage(subject: FeatureSubject) -> None:
+def _future_garbage(subject: FeatureSubject) -> None:
     """Another future changes no value: other prices, extreme ones, missing bars, and in one symbol alone."""
     market = subject.market("future")
     random = generator(subject.seed, "checks", "future")
@@ -91,7 +91,7 @@ def future_garbage(subject: FeatureSubject) -> None:
         )
 
 
-def symbols_apart(subject: FeatureSubject) -> None:
+def _symbols_apart(subject: FeatureSubject) -> None:
     """A symbol's values do not change with the bars of the others, and are NaN where it has no bar."""
     market = subject.market("apart")
     together = subject.compute(market)
@@ -107,7 +107,7 @@ def symbols_apart(subject: FeatureSubject) -> None:
         demand(len(invented) == 0, f"{symbol} has a value at bar {bar}, where it has no bar; nothing is filled in", bar)
 
 
-def batch_equals_stream(subject: FeatureSubject) -> None:
+def _batch_equals_stream(subject: FeatureSubject) -> None:
     """Fed bar by bar, the stream gives the rows of the batch."""
     market = subject.market("stream")
     batch = subject.compute(market)
@@ -121,7 +121,7 @@ def batch_equals_stream(subject: FeatureSubject) -> None:
             demand(False, f"{batch.names[wrong[1]]} of {symbol} at {where} is {values}; {advice}", wrong[0])
 
 
-def warmup_is_true(subject: FeatureSubject) -> None:
+def _warmup_is_true(subject: FeatureSubject) -> None:
     """On complete bars the first `warmup` rows are NaN and the next one has a number, in every column."""
     warmup = subject.warmup
     found = subject.compute(markets.tidy(warmup + 40, subject.seed, "warm-up"))
@@ -136,7 +136,7 @@ def warmup_is_true(subject: FeatureSubject) -> None:
         demand(False, f"{name} is NaN in row {warmup}, the first after its warm-up of {warmup} bars; it needs a longer one", warmup)
 
 
-def same_answer_twice(subject: FeatureSubject) -> None:
+def _same_answer_twice(subject: FeatureSubject) -> None:
     """Computed again, also after other markets, it is the same; its input stays as it was."""
     market = subject.market("twice")
     original = markets.detached(market)
@@ -146,7 +146,7 @@ def same_answer_twice(subject: FeatureSubject) -> None:
     _same_rows(subject.compute(market), first, len(market), "the second time", "the first time")
 
 
-def save_and_restore(subject: FeatureSubject) -> None:
+def _save_and_restore(subject: FeatureSubject) -> None:
     """A stream that is saved to disk at a random bar and restored goes on as if nothing had happened."""
     market = subject.market("restart")
     stop = int(generator(subject.seed, "checks", "restart").integers(subject.warmup // 2, len(market) - 20))
@@ -164,7 +164,7 @@ def save_and_restore(subject: FeatureSubject) -> None:
         demand(False, f"after a restart at bar {stop} it is {found[wrong]:g} at bar {bar}, without one {expected[wrong]:g}", bar)
 
 
-def touches_nothing_else(subject: FeatureSubject) -> None:
+def _touches_nothing_else(subject: FeatureSubject) -> None:
     """It uses its arguments alone: no clock, global random state, environment, file or network."""
     market = subject.market("surroundings")
     module = sys.modules.get(str(getattr(subject.feature[0], "__module__", "")))
@@ -178,7 +178,7 @@ def touches_nothing_else(subject: FeatureSubject) -> None:
         demand(False, str(touch))
 
 
-def survives_odd_markets(subject: FeatureSubject) -> None:
+def _survives_odd_markets(subject: FeatureSubject) -> None:
     """Flat, short and volume-less markets give numbers or NaN: no infinity and no exception."""
     tidy = markets.tidy(subject.warmup + 40, subject.seed, "odd")
     silent = replace(tidy, volume=np.full_like(tidy.volume, np.nan))
@@ -202,14 +202,14 @@ def survives_odd_markets(subject: FeatureSubject) -> None:
 FEATURE_CHECKS: Final = tuple(
     Check(function)
     for function in (
-        prefix,
-        future_garbage,
-        symbols_apart,
-        batch_equals_stream,
-        warmup_is_true,
-        same_answer_twice,
-        save_and_restore,
-        touches_nothing_else,
-        survives_odd_markets,
+        _prefix,
+        _future_garbage,
+        _symbols_apart,
+        _batch_equals_stream,
+        _warmup_is_true,
+        _same_answer_twice,
+        _save_and_restore,
+        _touches_nothing_else,
+        _survives_odd_markets,
     )
 )

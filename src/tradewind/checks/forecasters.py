@@ -82,7 +82,7 @@ def _same(found: Forecast, expected: Forecast, X: Features, when: str, otherwise
             demand(False, f"its {name} for {where} are {a[wrong]:g} {when} and {b[wrong]:g} {otherwise}", wrong[0])
 
 
-def contract(subject: ForecasterSubject) -> None:
+def _contract(subject: ForecasterSubject) -> None:
     """It has the methods of a forecaster; forecasts have a row for each input row and NaN exactly where inputs are missing."""
     for name in ("fit", "predict", "state", "restore"):
         demand(callable(getattr(subject.pristine, name, None)), f"it has no method {name}; inherit from tradewind.Forecaster")
@@ -120,7 +120,7 @@ def _check_missing(score: Array, X: Features) -> None:
     demand(not np.isnan(score[-100:]).all(), "it answers NaN in every one of the last 100 rows, most of which have all inputs")
 
 
-def prefix(subject: ForecasterSubject) -> None:
+def _prefix(subject: ForecasterSubject) -> None:
     """Rows that come later change no forecast: inputs cut at 128 places, and inputs with another future."""
     for part in subject.lessons("prefix"):
         model = subject.fitted(part.rows(slice(TRAINING)).alone())
@@ -143,7 +143,7 @@ def _cut(forecast: Forecast, rows: int) -> dict[str, Any]:
     return {**shorter, "classes": forecast.classes, "levels": forecast.levels}
 
 
-def fit_uses_its_rows_alone(subject: ForecasterSubject) -> None:
+def _fit_uses_its_rows_alone(subject: ForecasterSubject) -> None:
     """Rows behind the training part in memory, rows without an answer, and answers of rows without inputs teach nothing."""
     for part in subject.lessons("fit"):
         answers = part.y.values.copy()
@@ -171,7 +171,7 @@ def _other_lessons(told: Lesson, random: np.random.Generator) -> dict[str, Lesso
     }
 
 
-def same_seed_same_fit(subject: ForecasterSubject) -> None:
+def _same_seed_same_fit(subject: ForecasterSubject) -> None:
     """Two fits on the same rows with the same seed learn the same, and asking twice answers the same."""
     for part in subject.lessons("repeat"):
         training = part.rows(slice(TRAINING))
@@ -182,7 +182,7 @@ def same_seed_same_fit(subject: ForecasterSubject) -> None:
         _same(two.predict(part.X), first, part.X, "after one fit", "after another on the same rows")
 
 
-def save_and_restore(subject: ForecasterSubject) -> None:
+def _save_and_restore(subject: ForecasterSubject) -> None:
     """Saved to disk and restored into a new object, it forecasts the same."""
     for part in subject.lessons("restart"):
         model = subject.fitted(part.rows(slice(TRAINING)))
@@ -196,7 +196,7 @@ def save_and_restore(subject: ForecasterSubject) -> None:
         demand(reborn.state() == model.state(), "a restored object has another state than the one that was saved")
 
 
-def inputs_untouched(subject: ForecasterSubject) -> None:
+def _inputs_untouched(subject: ForecasterSubject) -> None:
     """fit and predict leave their inputs as they were."""
     for part in subject.lessons("inputs"):
         before = part.alone()
@@ -208,7 +208,7 @@ def inputs_untouched(subject: ForecasterSubject) -> None:
             demand(len(changed) == 0, f"it changed {name}; work on a copy", int(changed[0, 0]) if len(changed) else None)
 
 
-def touches_nothing_else(subject: ForecasterSubject) -> None:
+def _touches_nothing_else(subject: ForecasterSubject) -> None:
     """fit and predict use their arguments alone: no clock, global random state, environment, file or network."""
     module = sys.modules.get(type(subject.pristine).__module__)
     own = str(Path(getattr(module, "__file__", None) or __file__).resolve().parent)
@@ -222,7 +222,7 @@ def touches_nothing_else(subject: ForecasterSubject) -> None:
             demand(False, str(touch))
 
 
-def learns_the_obvious(subject: ForecasterSubject) -> None:
+def _learns_the_obvious(subject: ForecasterSubject) -> None:
     """It forecasts rows that it has not seen, where one column is most of the answer; skipped for those with `benchmark = True`."""
     if getattr(subject.pristine, "benchmark", False):
         raise Passed("it is a benchmark and claims no skill")
@@ -242,13 +242,13 @@ def learns_the_obvious(subject: ForecasterSubject) -> None:
 FORECASTER_CHECKS: Final = tuple(
     Check(function)
     for function in (
-        contract,
-        same_seed_same_fit,
-        prefix,
-        fit_uses_its_rows_alone,
-        save_and_restore,
-        inputs_untouched,
-        touches_nothing_else,
-        learns_the_obvious,
+        _contract,
+        _same_seed_same_fit,
+        _prefix,
+        _fit_uses_its_rows_alone,
+        _save_and_restore,
+        _inputs_untouched,
+        _touches_nothing_else,
+        _learns_the_obvious,
     )
 )

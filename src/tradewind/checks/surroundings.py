@@ -67,12 +67,16 @@ class Watch:
         self.bar: int | None = None
         self._own = tuple({own, _HOUSE})
         self._thread = 0
-        self._before: dict[str, object] = {}
+        self._before: dict[str, Any] = {}
+        self._saved: dict[str, Any] = {}
         self._profiler: Any = None
 
     def __enter__(self) -> Self:
         _install()
         self._thread = threading.get_ident()
+        self._saved = _random_states()
+        # Everybody starts from states that nobody asked for: setting them to a fixed seed is heard as well as drawing from them.
+        _set_random_states(_unusual_states())
         self._before = _random_states()
         self._profiler = sys.getprofile()
         _WATCHING.append(self)
@@ -83,6 +87,7 @@ class Watch:
         sys.setprofile(self._profiler)
         _WATCHING.remove(self)
         self.compare()
+        _set_random_states(self._saved)
 
     def compare(self) -> None:
         """Record every global random state that changed since the last comparison."""
@@ -110,7 +115,7 @@ class Watch:
         """Take one audit event of the interpreter."""
         if threading.get_ident() != self._thread:
             return
-        frame = sys._getframe(1)
+        frame = sys._getframe(2)
         if event == "open" and _foreign(arguments):
             self._note(
                 frame, f"the file {_text(arguments[0])}", "files are read before, and handed over as a Market or a setting", any_code=True
@@ -185,10 +190,29 @@ def _foreign(arguments: tuple[Any, ...]) -> bool:
     return not path.startswith((*(root + os.sep for root in roots if len(root) > 5), "/proc/", "/sys/", "/dev/"))
 
 
-def _random_states() -> dict[str, object]:
-    legacy: Any = np.random.get_state(legacy=False)  # noqa: NPY002
-    states: dict[str, object] = {"numpy.random": (legacy["state"]["key"].tobytes(), legacy["state"]["pos"]), "random": random.getstate()}
+def _random_states() -> dict[str, Any]:
+    """The global random states, comparable: numpy's, Python's, and torch's where torch is loaded."""
+    legacy: Any = np.random.get_state()  # noqa: NPY002
+    states: dict[str, Any] = {"numpy.random": (tuple(legacy[1].tolist()), *legacy[2:]), "random": random.getstate()}
     torch = sys.modules.get("torch")
     if torch is not None:
-        states["torch"] = torch.random.get_rng_state().numpy().tobytes()
+        states["torch"] = tuple(torch.random.get_rng_state().tolist())
     return states
+
+
+def _unusual_states() -> dict[str, Any]:
+    key = np.random.default_rng(0x7EADE).integers(2**32, size=624, dtype=np.uint32)
+    states: dict[str, Any] = {"numpy.random": (tuple(key.tolist()), 7, 0, 0.0), "random": random.Random(0x7EADE).getstate()}
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        states["torch"] = tuple(torch.Generator().manual_seed(0x7EADE).get_state().tolist())
+    return states
+
+
+def _set_random_states(states: dict[str, Any]) -> None:
+    key, *rest = states["numpy.random"]
+    np.random.set_state(("MT19937", np.array(key, dtype=np.uint32), *rest))  # noqa: NPY002
+    random.setstate(states["random"])
+    torch = sys.modules.get("torch")
+    if torch is not None and "torch" in states:
+        torch.random.set_rng_state(torch.tensor(states["torch"], dtype=torch.uint8))
