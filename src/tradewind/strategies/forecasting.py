@@ -74,7 +74,7 @@ class Forecasting(Strategy):
         # Built now only to hear at once about settings that cannot be, and how many rows one forecast needs.
         self._window = int(getattr(self._new_forecaster(), "window", 1))
         self._live = Live(self.features, keep=self._window)
-        self.warmup = max(feature.warmup for feature in resolve(self.features)) + self._window
+        self.warmup = self._live.warmup + self._window
 
     def reseed(self, seed: int) -> None:
         self.seed = seed

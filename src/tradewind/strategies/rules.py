@@ -15,7 +15,6 @@ from tradewind.core.market import Market
 from tradewind.core.settings import require
 from tradewind.core.types import Target, Targets, View
 from tradewind.features import Live, compute
-from tradewind.features.catalog import resolve
 from tradewind.strategies.base import Strategy
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class Rule(Strategy):
     def __init__(self, signal: str, long_only: bool = False) -> None:
         self.signal, self.long_only = signal, bool(long_only)
         self._live = Live([signal])
-        self.warmup = resolve(signal)[0].warmup + 1
+        self.warmup = self._live.warmup + 1
 
     def decide(self, view: View) -> Target:
         return Target(self._weights(self._live.rows(view.market).values[-1:])[0])
