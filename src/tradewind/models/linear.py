@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Self, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradewind.core.errors import StateError
 from tradewind.core.settings import require
 from tradewind.core.types import Array, Features, Forecast, Labels, State
+from tradewind.features.scale import Standardiser
 from tradewind.models.base import Forecaster
 from tradewind.models.rows import Task, fitted, training_rows
 
@@ -24,22 +26,23 @@ __all__ = ["Logistic", "Ridge"]
 @final
 @dataclass(frozen=True, eq=False)
 class _Plane:
-    """`outputs` weighted sums of standardised inputs: `center`, `scale` (feature,), `slopes` (feature, output), `intercepts` (output,)."""
+    """Weighted sums of standard scores: the scaler that makes the scores, `slopes` (feature, output) and `intercepts` (output,)."""
 
-    center: Array
-    scale: Array
+    scaler: Standardiser
     slopes: Array
     intercepts: Array
 
-    def __call__(self, inputs: Array) -> Array:
+    def answer(self, X: Features, usable: NDArray[np.bool_]) -> Array:
+        """(row, output): the sums of the `usable` (time, symbol) rows."""
+        scores = np.ascontiguousarray(self.scaler.transform(X).values[usable])
+        total = np.tile(self.intercepts, (len(scores), 1))
         # One column after the other, elementwise: a matrix product may round a row differently in a larger batch.
-        total = np.tile(self.intercepts, (len(inputs), 1))
-        for column in range(inputs.shape[1]):
-            total += ((inputs[:, column] - self.center[column]) / self.scale[column])[:, None] * self.slopes[column]
+        for column, slopes in enumerate(self.slopes):
+            total += scores[:, column, None] * slopes
         return total
 
-    def arrays(self) -> dict[str, Array]:
-        return {name: getattr(self, name).copy() for name in ("center", "scale", "slopes", "intercepts")}
+    def state(self) -> State:
+        return State({}, {"slopes": self.slopes.copy(), "intercepts": self.intercepts.copy()}).nest("scaler", self.scaler.state())
 
 
 @final
@@ -65,29 +68,31 @@ class Logistic(Forecaster):
         if not rows.task.classes:
             target, weights = (rows.y > 0).astype(np.float64), rows.weights * np.abs(rows.y)
             self._move = float(weights.sum() / rows.weights.sum())
-        self._task, self._plane = rows.task, self._separate(rows.X, target, weights)
+        scaler = Standardiser().fit(rows.panel(X))
+        scores = scaler.transform(X).values[rows.time, rows.symbol]
+        self._task, self._plane = rows.task, self._separate(scaler, scores, target, weights)
         return self
 
     def predict(self, X: Features) -> Forecast:
         task = fitted(self._task)
-        usable, inputs = task.inputs(X)
+        usable, _ = task.inputs(X)
         if task.settled:
             return task.settle(usable)
         assert self._plane is not None
-        probabilities = _softmax(self._plane(inputs))
+        probabilities = _softmax(self._plane.answer(X, usable))
         if task.classes:
             return task.forecast(usable, probabilities)
         return task.forecast(usable, (probabilities[:, 1:] - probabilities[:, :1]) * self._move)
 
     def state(self) -> State:
-        task = fitted(self._task)
-        return State({"task": task.state(), "move": self._move}, self._plane.arrays() if self._plane else {})
+        state = State({"task": fitted(self._task).state(), "move": self._move})
+        return state.nest("plane", self._plane.state()) if self._plane else state
 
     def restore(self, state: State) -> Self:
         self._task, self._plane, self._move = Task.restore(state), _plane(state), float(state.values.get("move", 0.0))
         return self
 
-    def _separate(self, X: Array, target: Array, weights: Array) -> _Plane | None:
+    def _separate(self, scaler: Standardiser, scores: Array, target: Array, weights: Array) -> _Plane | None:
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -97,16 +102,14 @@ class Logistic(Forecaster):
             # Every return was of one sign (or zero): the answer is that sign whatever the inputs are.
             lean = float(seen[0]) * 2.0 - 1.0 if len(seen) else 0.0
             certain = np.array([-np.inf, 0.0]) if lean > 0 else np.array([0.0, -np.inf])
-            nothing = np.zeros(X.shape[1])
-            return _Plane(nothing, nothing + 1.0, np.zeros((X.shape[1], 2)), certain)
-        center, scale = _standard(X)
+            return _Plane(scaler, np.zeros((scores.shape[1], 2)), certain)
         model = LogisticRegression(C=1.0 / self.penalty, max_iter=self.iterations)
         with threadpool_limits(1):
-            model.fit(((X - center) / scale)[taken], target[taken], sample_weight=weights[taken])
+            model.fit(scores[taken], target[taken], sample_weight=weights[taken])
         slopes, intercepts = np.asarray(model.coef_.T), np.asarray(model.intercept_)
         if slopes.shape[1] == 1:
             slopes, intercepts = np.hstack([0.0 * slopes, slopes]), np.array([0.0, float(intercepts[0])])
-        return _Plane(center, scale, np.ascontiguousarray(slopes), intercepts)
+        return _Plane(scaler, np.ascontiguousarray(slopes), intercepts)
 
 
 @final
@@ -126,27 +129,28 @@ class Ridge(Forecaster):
         rows = training_rows(X, y)
         columns = rows.task.outputs
         target = rows.y[:, None] == np.arange(columns) if rows.task.classes else rows.y[:, None]
-        center, scale = _standard(rows.X)
+        scaler = Standardiser().fit(rows.panel(X))
+        scores = scaler.transform(X).values[rows.time, rows.symbol]
         model = LeastSquares(alpha=self.penalty, solver="cholesky")
         with threadpool_limits(1):
-            model.fit((rows.X - center) / scale, target.astype(np.float64), sample_weight=rows.weights)
+            model.fit(scores, target.astype(np.float64), sample_weight=rows.weights)
         slopes = np.ascontiguousarray(np.asarray(model.coef_).reshape(columns, -1).T)
-        self._task, self._plane = rows.task, _Plane(center, scale, slopes, np.asarray(model.intercept_).reshape(columns))
+        self._task, self._plane = rows.task, _Plane(scaler, slopes, np.asarray(model.intercept_).reshape(columns))
         return self
 
     def predict(self, X: Features) -> Forecast:
         task = fitted(self._task)
-        usable, inputs = task.inputs(X)
+        usable, _ = task.inputs(X)
         assert self._plane is not None
-        answers = self._plane(inputs)
+        answers = self._plane.answer(X, usable)
         if task.classes:
             answers = np.clip(answers, 0.0, 1.0)
             answers /= answers.sum(axis=1, keepdims=True)
         return task.forecast(usable, answers)
 
     def state(self) -> State:
-        task = fitted(self._task)
-        return State({"task": task.state()}, self._plane.arrays() if self._plane else {})
+        state = State({"task": fitted(self._task).state()})
+        return state.nest("plane", self._plane.state()) if self._plane else state
 
     def restore(self, state: State) -> Self:
         self._task, self._plane = Task.restore(state), _plane(state)
@@ -156,13 +160,11 @@ class Ridge(Forecaster):
 
 
 def _plane(state: State) -> _Plane | None:
-    names = ("center", "scale", "slopes", "intercepts")
-    return _Plane(*(state.arrays[name].copy() for name in names)) if set(names) <= state.arrays.keys() else None
-
-
-def _standard(X: Array) -> tuple[Array, Array]:
-    scale = X.std(axis=0)
-    return X.mean(axis=0), np.where(scale > 0, scale, 1.0)
+    saved = state.child("plane")
+    if not {"slopes", "intercepts"} <= saved.arrays.keys():
+        return None
+    scaler = Standardiser().restore(saved.child("scaler"))
+    return _Plane(scaler, saved.arrays["slopes"].copy(), saved.arrays["intercepts"].copy())
 
 
 def _softmax(scores: Array) -> Array:
