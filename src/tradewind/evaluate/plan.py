@@ -31,13 +31,14 @@ QUICK: Final[Mapping[str, Mapping[str, Any]]] = {
 class RunSettings:
     """What a run does; every field is a flag of `tradewind run`.
 
-    `market`: a bundled market, unless `data` names files. `symbols`: some of them; `start`, `end`: ISO times that bars open at or after,
-    and before. `strategies`: rows; `hold` is always there. `train`, `test`, `embargo`: durations or bars, see `walk_forward`. `quick`:
-    fewer and lighter fits. Raises SettingsError for what cannot be.
+    `market`: a bundled market, unless `data` names files, mended by `repair` as `tradewind.data.read` does. `symbols`: some of them;
+    `start`, `end`: ISO times that bars open at or after, and before. `strategies`: rows; `hold` is always there. `train`, `test`,
+    `embargo`: durations or bars, see `walk_forward`. `quick`: fewer and lighter fits. Raises SettingsError for what cannot be.
     """
 
     market: str = "btc-15m"
     data: tuple[str, ...] = ()
+    repair: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
     strategies: tuple[str, ...] = ROWS
     start: str | None = None
@@ -53,7 +54,7 @@ class RunSettings:
     quick: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("data", "symbols", "strategies"):
+        for name in ("data", "repair", "symbols", "strategies"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in self.strategies:
             choose(name, dict.fromkeys(names()), "strategy")
@@ -98,7 +99,7 @@ def load_market(settings: RunSettings) -> Market:
     from tradewind.data.bundled import sample
     from tradewind.data.reading import read
 
-    market = read(list(settings.data)) if settings.data else sample(settings.market)
+    market = read(list(settings.data), repair=settings.repair) if settings.data else sample(settings.market)
     if settings.symbols:
         market = market.select(settings.symbols)
     chosen = market.between(settings.start, settings.end)

@@ -25,7 +25,7 @@ from tradewind.evaluate.style import COLOURS, SHEET, highlights
 from tradewind.evaluate.verdict import Verdict
 from tradewind.stats.metrics import drawdown, monthly_returns, rolling_sharpe, sharpe
 
-__all__ = ["Page", "Row", "headline", "render", "write"]
+__all__ = ["Page", "Row", "headline", "number", "percent", "render", "share", "write"]
 
 MULTIPLES: Final = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 """Of fees and slippage, in the chart of cost sensitivity."""
@@ -125,7 +125,7 @@ def _table(rows: Sequence[Row]) -> str:
         cells = (
             percent(m["net_return"]),
             f'{number(m["sharpe"])}<span class="beside">{number(m["sharpe_low"])} to {number(m["sharpe_high"])}</span>',
-            percent(m["max_drawdown"]), f"{number(m['turnover'], 1)} ×", percent(m["cost_share"]),
+            percent(m["max_drawdown"]), f"{number(m['turnover'], 1)} ×", share(m["cost_share"]),
             number(deflated, 3), label, escape(row.refits),
         )  # fmt: skip
         lines.append(f'<tr><th scope="row">{escape(row.name)}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
@@ -258,3 +258,8 @@ def percent(value: float, digits: int = 1) -> str:
 def number(value: float, digits: int = 2) -> str:
     """`1.23`, with a true minus sign; a dash for NaN."""
     return "–" if not math.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def share(value: float) -> str:
+    """A share in per cent, cut off where it is too large to mean anything."""
+    return "> 999 %" if value > 9.99 else percent(value)

@@ -150,13 +150,15 @@ class Result:
             "verdict": {"label": self.verdict.label, "reasons": list(self.verdict.reasons), "numbers": finite(self.verdict.numbers)},
         }
 
+    def report_rows(self) -> list[Row]:
+        """Buy and hold and this record, as a report or a table shows them."""
+        return [Row("hold", self.benchmark, self.hold), Row(self.name, self.account, self.metrics, self.verdict, self.refits)]
+
     def report(self, path: str | Path) -> Path:
         """Write a self-contained page about this record. Raises DataError when it cannot be written."""
-        hold = Row("hold", self.benchmark, self.hold)
-        row = Row(self.name, self.account, self.metrics, self.verdict, self.refits)
         settings = {"strategy": self.name, "settings": dict(self.settings), "costs": self.costs.to_dict(), "seed": self.seed}
         provenance = {"data": self.market.digest, "trials": self.trials.to_dict()}
-        return write(Page(f"{self.name} on {', '.join(self.market.symbols)}", (hold, row), self.windows, settings, provenance), path)
+        return write(Page(f"{self.name} on {', '.join(self.market.symbols)}", self.report_rows(), self.windows, settings, provenance), path)
 
 
 def measure(account: Backtest, seed: int = 0) -> dict[str, float]:

@@ -57,6 +57,10 @@ class RunResult:
         """The bars of the test parts."""
         return self.rows[0].market
 
+    def report_rows(self) -> list[Row]:
+        """The rows as a report or a table shows them; hold, which the others are read beside, has no verdict."""
+        return [Row(row.name, row.account, row.metrics, row.verdict if row.name != "hold" else None, row.refits) for row in self.rows]
+
 
 def run(
     settings: RunSettings,
@@ -81,13 +85,14 @@ def rerun(
     *,
     data: Sequence[str] = (),
     jobs: int = 2,
+    fresh: bool = True,
     ledger: Ledger | str | Path | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
-    """Do a run again from its manifest, fitting everything anew; `identical` of the answer says which files came out equal to the byte.
+    """Do a run again from its manifest; `identical` of the answer says which files came out equal to the byte.
 
-    `data`: where the files are now, when they have moved. The trials are those that the manifest counted. Raises DataError when the data
-    are not those of the manifest.
+    Everything is fitted anew unless `fresh` is false. `data`: where the files are now, when they have moved. The trials are those that the
+    manifest counted. Raises DataError when the data are not those of the manifest.
     """
     manifest = read_manifest(manifest_path)
     settings = RunSettings.from_dict(manifest["settings"])
@@ -99,7 +104,7 @@ def rerun(
             f"{', '.join(settings.data) or settings.market} is {market.digest[:12]}…; bring back the data of the run"
         )
     notes = differences(manifest)
-    result = _run(settings, market, Path(out), jobs, True, ledger, progress, Trials(**manifest["trials"]))
+    result = _run(settings, market, Path(out), jobs, fresh, ledger, progress, Trials(**manifest["trials"]))
     identical = {name: sha256(read_bytes(result.folder / name)) == expected for name, expected in manifest["outputs"].items()}
     return dataclasses.replace(result, notes=tuple(notes), identical=identical)
 
@@ -231,7 +236,7 @@ def _write_all(result: RunResult, market: Market) -> None:
     }
     page = Page(
         f"{len(result.rows) - 1} strategies on {', '.join(tested.symbols)}",
-        [Row(row.name, row.account, row.metrics, row.verdict if row.name != "hold" else None, row.refits) for row in result.rows],
+        result.report_rows(),
         result.rows[0].windows, {**settings.to_dict(), "data": [Path(name).name for name in settings.data]}, provenance, notes,
     )  # fmt: skip
     write(page, folder / "report.html")
