@@ -1,4 +1,4 @@
-"""A forecaster of your own becomes a strategy: nearest class centres (Rocchio) on features of bundled real bars.
+"""A forecaster of your own becomes a strategy: nearest class centres on features of bundled real bars.
 
 Write `fit` and `predict`; features, labels, policy, costs and the walk-forward come from tradewind.
 """
@@ -9,7 +9,7 @@ import tradewind as tw
 
 
 class NearestCentre(tw.Forecaster):
-    """The nearer a row lies to a class's mean row, the likelier that class."""
+    """Gaussian classes that differ in their mean alone: the nearer a row lies to a class's centre, the likelier that class."""
 
     def fit(self, X, y):
         learnable = np.isfinite(X.values).all(axis=2) & np.isfinite(y.values)
@@ -22,8 +22,8 @@ class NearestCentre(tw.Forecaster):
 
     def predict(self, X):
         scaled = (X.values - self.middle) / self.spread
-        distance = ((scaled[:, :, None, :] - self.centres) ** 2).mean(axis=-1)
-        nearness = np.exp(-distance)
+        distance = ((scaled[:, :, None, :] - self.centres) ** 2).sum(axis=-1)
+        nearness = np.exp((distance.min(axis=-1, keepdims=True) - distance) / 2)
         return tw.Forecast(probabilities=nearness / nearness.sum(axis=-1, keepdims=True), classes=self.classes)
 
 

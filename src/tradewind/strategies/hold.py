@@ -24,6 +24,8 @@ __all__ = ["Hold"]
 class Hold(Strategy):
     """Buy an equal share of every symbol once it has a bar, and keep it."""
 
+    benchmark = True
+
     def decide(self, view: View) -> Target:
         held = view.portfolio.weights
         wanted = (held == 0.0) & ~np.isnan(view.market.close[-1])
