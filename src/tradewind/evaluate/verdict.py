@@ -205,6 +205,8 @@ def _decide(x: Mapping[str, float]) -> Verdict:
         ruled_out.append(f"Hold was better with 95 % confidence: the difference ends at {x['difference_high']:.2f}.")
     if ruled_out:
         return Verdict("no edge", (*ruled_out, *sentences), x)
+    if tests[0].passed:
+        return Verdict("cannot tell", tuple(sentences), x)
     years = x["min_track_record"]
     more = (
         f"At this Sharpe ratio the deflated Sharpe would be sure after {years:.1f} years of record; there are {x['years']:.1f}."
