@@ -231,7 +231,7 @@ def _sequence_masks(table: Table, step: int, calendar: str | None) -> dict[str, 
     ordered = np.sort(times)
     calendar = calendar or infer_calendar(ordered[np.concatenate([[True], np.diff(ordered) > 0])])
     same = near & (distance == 0)
-    found = {"duplicate": same, "gap": near & (distance > step) & ~_closed(times, distance, step, calendar)}
+    found = {"duplicate": same, "gap": near & (distance > step) & ~_closed(times, distance, calendar)}
     found["stale"] = near & ~same & (table.values["volume"][order] != 0)
     for name in ("open", "high", "low", "close", "volume"):
         column = table.values[name][order]
@@ -249,14 +249,15 @@ def _in_file_order(mask: Mask, order: NDArray[np.int64]) -> Mask:
     return out
 
 
-def _closed(times: NDArray[np.int64], distance: NDArray[np.int64], step: int, calendar: str) -> Mask:
+def _closed(times: NDArray[np.int64], distance: NDArray[np.int64], calendar: str) -> Mask:
     """Distances that the calendar explains: nights, weekends and holidays of us-equity up to five days, weekends of 24/5."""
     before = times - distance
     if calendar == "us-equity":
         return (distance <= 5 * DAY) & (times // DAY > before // DAY)
     if calendar == "24/5":
-        week = 7 * DAY
-        return (distance <= 3 * DAY) & ((times + 3 * DAY) // week > (before + step + DAY) // week)
+        # Weeks begin on Monday in Wellington: on Sunday evening UTC, 4 hours before Monday, 3 days after the epoch's Thursday.
+        week, shift = 7 * DAY, 3 * DAY + 4 * HOUR
+        return (distance <= 3 * DAY) & ((times + shift) // week > (before + shift) // week)
     return np.zeros(len(times), dtype=bool)
 
 

@@ -31,7 +31,9 @@ REGIME_VOLATILITY: Final = (0.007759, 0.017396)
 REGIME_STAY: Final = (0.997884, 0.988018)
 """The two-state model of monthly S&P 500 returns of Hardy (2001, https://doi.org/10.1080/10920277.2001.10595984), at 20 days a month."""
 
-_START: Final = parse_time("2020-01-01")
+_START: Final = parse_time("2001-01-01")
+"""A Monday, and long enough ago that a thousand weeks of bars have closed by now."""
+
 _BASIS_POINT: Final = 1e-4
 _CALIBRATION_BARS: Final = 1 << 18
 

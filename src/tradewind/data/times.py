@@ -66,7 +66,7 @@ def _require_years(moments: pl.Series, series: pl.Series, source: str) -> None:
 
 def _of_epochs(series: pl.Series, source: str) -> Times:
     numbers = series.str.strip_chars().cast(pl.Float64) if series.dtype == pl.String else series
-    magnitude = np.abs(numbers.cast(pl.Float64).to_numpy())
+    magnitude = numbers.cast(pl.Float64).to_numpy()
     unit = np.digitize(magnitude, _EDGES)
     strange = ~np.isfinite(magnitude) | (unit == 0) | (unit == len(_EDGES))
     if strange.any():
