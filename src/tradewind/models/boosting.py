@@ -98,6 +98,9 @@ class LightGBM(Forecaster):
 
         learned, stopped = rows.tail(self.validation)
         parameters = {**self._parameters, **_objective(rows.task), **_quiet(derive(self.seed, "lightgbm"))}
+        if learned.sum() < 2 * self._parameters["min_data_in_leaf"]:
+            # Too few rows to split: every tree is one leaf, and LightGBM fails on the empty bag that a fraction of a row is.
+            parameters["bagging_freq"] = 0
         training = lightgbm.Dataset(rows.X[learned], rows.y[learned], weight=rows.weights[learned], params=parameters)
         checks: list[lightgbm.Dataset] = []
         callbacks: list[Any] = []

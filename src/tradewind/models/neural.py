@@ -26,7 +26,7 @@ from tradewind.models.rows import Rows, Task, finite_rows, fitted, training_rows
 from tradewind.nets.checkpoint import load_net, net_state
 from tradewind.nets.device import reproducible
 from tradewind.nets.prediction import answer
-from tradewind.nets.price_action_transformer import PriceActionTransformer
+from tradewind.nets.price_action_transformer import PriceActionTransformer, require_sizes
 from tradewind.nets.training import Epoch, Examples, Training, TrainingSettings, train
 from tradewind.nets.windows import Windows, windows
 
@@ -75,7 +75,8 @@ class NeuralSettings:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        require(min(self.window, self.stride) >= 1, "window and stride are whole numbers of rows, at least 1")
+        require(self.stride >= 1, f"stride is {self.stride}; it is a whole number of rows, at least 1")
+        require_sizes(self.window, self.width, self.heads, self.layers, self.feedforward, self.dropout)
         require(0 <= self.validation < 1, f"validation is {self.validation}; it is a fraction of the rows, at least 0 and below 1")
         self.training()
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tradewind.core.settings import require
 
-__all__ = ["PriceActionTransformer"]
+__all__ = ["PriceActionTransformer", "require_sizes"]
 
 
 @final
@@ -39,9 +39,8 @@ class PriceActionTransformer(nn.Module):
         outputs: int = 1,
     ) -> None:
         super().__init__()
-        require(min(inputs, window, heads, layers, feedforward, outputs) >= 1, "sizes of a net are whole numbers, at least 1")
-        require(width >= 2 and width % 2 == 0 and width % heads == 0, f"width {width} is not a multiple of 2 and of heads {heads}")
-        require(0 <= dropout < 1, f"dropout is {dropout}; it is a fraction, at least 0 and below 1")
+        require(min(inputs, outputs) >= 1, "inputs and outputs of a net are whole numbers, at least 1")
+        require_sizes(window, width, heads, layers, feedforward, dropout)
         self.embed = nn.Linear(inputs, width)
         self.register_buffer("positions", _sinusoids(window, width), persistent=False)
         self.dropout = nn.Dropout(dropout)
@@ -56,6 +55,13 @@ class PriceActionTransformer(nn.Module):
         positions = cast(Tensor, self.positions)[: windows.shape[1]]
         encoded = self.encoder(self.dropout(self.embed(windows) + positions))
         return cast(Tensor, self.head(encoded.mean(dim=1)))
+
+
+def require_sizes(window: int, width: int, heads: int, layers: int, feedforward: int, dropout: float) -> None:
+    """Raise SettingsError for sizes that this net cannot have."""
+    require(min(window, heads, layers, feedforward) >= 1, "window, heads, layers and feedforward are whole numbers, at least 1")
+    require(width >= 2 and width % 2 == 0 and width % heads == 0, f"width {width} is not a multiple of 2 and of heads {heads}")
+    require(0 <= dropout < 1, f"dropout is {dropout}; it is a fraction, at least 0 and below 1")
 
 
 def _sinusoids(window: int, width: int) -> Tensor:

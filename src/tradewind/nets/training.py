@@ -22,7 +22,7 @@ from tradewind.core.errors import SettingsError
 from tradewind.core.settings import choose, require
 from tradewind.core.types import State
 from tradewind.nets import checkpoint
-from tradewind.nets.device import DeviceReport, choose_device, report_device, reproducible, supports_bfloat16
+from tradewind.nets.device import DEVICES, DeviceReport, choose_device, report_device, reproducible, supports_bfloat16
 
 __all__ = ["LOSSES", "Epoch", "Examples", "Inputs", "Training", "TrainingSettings", "train"]
 
@@ -58,6 +58,7 @@ class TrainingSettings:
             require(isinstance(value, int) and value >= 1, f"{name} is {value!r}; it is a whole number, at least 1")
         require(self.learning_rate > 0, f"learning_rate is {self.learning_rate}; it is positive, such as 0.001")
         require(min(self.weight_decay, self.clip, self.max_seconds) >= 0, "weight_decay, clip and max_seconds are not negative")
+        require(self.device in DEVICES, f"device {self.device!r} is none of {', '.join(DEVICES)}")
         require(self.bfloat16 in (True, False, "auto"), f"bfloat16 is {self.bfloat16!r}; it is true, false or 'auto'")
 
 
