@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
 from tradewind.core.files import canonical_json, sha256
+from tradewind.core.protocols import Strategy
 from tradewind.strategies.registry import describe
 
 __all__ = ["digest", "identify", "package_digest"]
@@ -29,11 +30,13 @@ def identify(strategy: object) -> dict[str, Any]:
     One made by name gives its settings. Any other object gives all its attributes, private ones too, arrays by the hash of their bytes:
     so an untrained object of the same class with other numbers is another configuration.
     """
-    name, settings = describe(strategy)  # type: ignore[arg-type]
-    if type(strategy).__module__.partition(".")[0] == _PACKAGE:
-        return {"name": name, "settings": settings}
-    attributes = settings if hasattr(strategy, "_registered") else _plain(getattr(strategy, "__dict__", {}), 0)
-    return {"name": name, "settings": attributes, "code": _code(type(strategy))}
+    own = type(strategy)
+    if hasattr(strategy, "_registered"):
+        name, settings = describe(cast(Strategy, strategy))
+    else:
+        name, settings = f"{own.__module__}.{own.__qualname__}", _plain(getattr(strategy, "__dict__", {}), 0)
+    known = {"name": name, "settings": settings}
+    return known if own.__module__.partition(".")[0] == _PACKAGE else {**known, "code": _code(own)}
 
 
 @cache
