@@ -149,8 +149,8 @@ class Market:
         """A Market of a long polars (or pandas) frame with the columns open_time, symbol, open, high, low, close, volume.
 
         `open_time` is datetime (one without a zone is UTC) or int64 UTC ns; `known` is open_time + timeframe. Rows may come in any
-        order, but a symbol and time only once. `timeframe` and `calendar` are inferred when not given: the smallest distance
-        between bars, and whether any bar opens on a weekend. Raises DataError naming the column, row and mend.
+        order, but a symbol and time only once. `timeframe` and `calendar` are inferred when not given: the most common distance
+        between bars, and whether any bar opens on a Saturday. Raises DataError naming the column, row and mend.
         """
         import polars as pl
 
@@ -195,9 +195,12 @@ def infer_step(open_time: Times) -> int:
 
 
 def infer_calendar(open_time: Times) -> str:
-    """`24/7` when any bar opens on a weekend or the span is too short to tell, `us-equity` for daily or slower bars, else `24/5`."""
+    """`24/7` when any bar opens on a Saturday or the span is too short to tell, `us-equity` for daily or slower bars, else `24/5`.
+
+    Sunday does not tell: currencies open on Sunday evening.
+    """
     weekday = (open_time // DAY + 3) % 7
-    if len(open_time) < 2 or open_time[-1] - open_time[0] < 8 * DAY or (weekday >= 5).any():
+    if len(open_time) < 2 or open_time[-1] - open_time[0] < 8 * DAY or (weekday == 5).any():
         return "24/7"
     return "us-equity" if infer_step(open_time) >= DAY else "24/5"
 
