@@ -236,7 +236,7 @@ def test_wrong_answers_say_whose_they_are_and_where() -> None:
         targets(Answers(None, np.zeros((9, 2))), bars)
     infinite = np.zeros((10, 2))
     infinite[4, 1] = np.inf
-    with pytest.raises(DataError, match="Answers.decide_all: bar 4: the target of B is inf"):
+    with pytest.raises(DataError, match=r"Answers.decide_all: bar 4: the target of B is inf"):
         backtest(Answers(None, infinite), bars)
 
 
@@ -281,7 +281,7 @@ def test_decide_all_gets_only_the_arguments_that_it_takes() -> None:
 
 def test_impossible_settings_are_refused() -> None:
     bars = random_market(12, 10, 1)
-    with pytest.raises(SettingsError, match="costs is 10; write tradewind.Costs"):
+    with pytest.raises(SettingsError, match=r"costs is 10; write tradewind.Costs"):
         backtest(np.zeros(10), bars, costs=10)  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="capital"):
         backtest(np.zeros(10), bars, capital=0)

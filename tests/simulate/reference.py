@@ -78,11 +78,10 @@ class Reference:
         count = range(len(self.held))
         funding = fees = slippage = traded = 0.0
         if bars.funding_rate is not None:
-            funding = sum(
-                self.held[s] * self.mark[s] * bars.funding_rate[t, s]
-                for s in count
-                if self.held[s] and bars.funding_rate[t, s] == bars.funding_rate[t, s]
-            )
+            for s in count:
+                rate = bars.funding_rate[t, s]
+                if self.held[s] and not math.isnan(rate):
+                    funding += self.held[s] * self.mark[s] * rate
         self.cash -= funding
         equity = self.worth(opens)
         if equity <= 0:
@@ -112,7 +111,8 @@ class Reference:
         equity, quantities, cash = self.worth(closes), list(self.held), self.cash
         if equity <= 0:
             self.end(equity)
-        return dict(equity=equity, cash=cash, quantities=quantities, fees=fees, slippage=slippage, funding=funding, traded=traded)
+        told = {"equity": equity, "cash": cash, "quantities": quantities}
+        return told | {"fees": fees, "slippage": slippage, "funding": funding, "traded": traded}
 
     def worth(self, prices: Array) -> float:
         return self.cash + sum(q * (self.close[s] if math.isnan(prices[s]) else prices[s]) for s, q in enumerate(self.held) if q)

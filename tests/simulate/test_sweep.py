@@ -87,7 +87,7 @@ def test_no_series_and_few_bars() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     bars = random_market(5, 20, 2)
     for shape in ((3, 20), (3, 19, 2), (20, 2), (3, 20, 2, 1)):
-        with pytest.raises(DataError, match="expected .series, time, symbol. = .any, 20, 2."):
+        with pytest.raises(DataError, match=r"expected \(series, time, symbol\) = \(any, 20, 2\)"):
             sweep(np.zeros(shape), bars)
     with pytest.raises(DataError, match="not an array of numbers"):
         sweep(np.full((2, 20, 2), "buy"), bars)

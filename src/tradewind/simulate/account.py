@@ -30,7 +30,7 @@ from tradewind.simulate.kernels import (
     tell_flows,
 )
 
-__all__ = ["Book", "Record", "check_targets", "panels", "walk_band"]
+__all__ = ["Book", "Origin", "Panels", "Record", "check_targets", "panels", "walk_band"]
 
 Panels: TypeAlias = tuple[Array, Array, Array, Array, Array]
 """What the kernels read of a market, each (time, symbol): opens, closes, funding, marks, slips; no rows where there are none."""
@@ -223,7 +223,9 @@ class Book:
         opens, closes, funding, marks, slips = record.origin.panels
         live_through(
             opens[bars], closes[bars], funding[bars], marks[bars], slips[bars],
-            _readonly(due), _readonly(nothing if desired is None else desired), _readonly(nothing if band is None else band),
+            # What is not a panel is writeable, though nothing writes to the targets: one numba signature whatever comes in.
+            np.require(due, requirements=["C", "W"]), nothing if desired is None else np.require(desired, requirements=["C", "W"]),
+            nothing if band is None else np.require(band, requirements=["C", "W"]),
             self._rates, self._money, self._holdings,
             record.equity[bars], record.cash[bars], record.quantities[bars], nothing if decided is None else decided,
         )  # fmt: skip
@@ -300,7 +302,7 @@ def panels(market: Market, rates: Array, spread: Array) -> Panels:
 
 
 def _readonly(array: Array) -> Array:
-    # One numba signature whatever comes in: what is only read is always read-only and contiguous.
+    # One numba signature whatever comes in: panels are always read-only and contiguous.
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view

@@ -264,7 +264,7 @@ def summarise(
 ) -> int:  # fmt: skip
     """Let one series of `targets` (time, symbol) live on capital 1; write `summary` (8,), in the order of `Sweep`, and the equity `curve`.
 
-    `curve` is (time,), or (0,) where it is not wanted. Works in blocks that stay in the cache. Returns the bar of an infinite target, or -1.
+    `curve` is (time,), or (0,) where it is not wanted. Works in blocks that fit the cache. Returns the bar of an infinite target, or -1.
     """
     n, width = opens.shape
     nothing = np.empty((0, width))
