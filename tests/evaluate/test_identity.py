@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.evaluate.small import Learner, Mine
 
 import tradewind as tw
 from tradewind.evaluate.identity import digest, identify, package_digest
+
+from .small import Learner, Mine
 
 
 def test_made_by_name_is_known_by_name_and_settings() -> None:

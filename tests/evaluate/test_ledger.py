@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.evaluate.small import FIRST, market
 
 import tradewind as tw
 from tradewind.core.clock import HOUR
 from tradewind.core.errors import Corrupt, DataError
 from tradewind.evaluate.ledger import SKETCH, Ledger, default_path, sketch
+
+from .small import FIRST, market
 
 RETURNS = np.array([0.01, -0.02, 0.03, 0.0])
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.evaluate.small import Bare, Learner, Mine, market
 
 import tradewind as tw
 from tradewind.core.errors import DataError, SettingsError
@@ -16,6 +15,8 @@ from tradewind.engine import targets as decide_targets
 from tradewind.evaluate.ledger import Ledger
 from tradewind.evaluate.walk_forward import walk_forward, windows
 from tradewind.simulate.account import Book
+
+from .small import Bare, Learner, Mine, market
 
 COSTS = tw.Costs(fee_bps=10, slippage_bps=2)
 

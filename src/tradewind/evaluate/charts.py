@@ -140,7 +140,7 @@ def _path(x: Array, values: Array, scale_x: Callable[[Array], Array], scale_y: C
     across, down = scale_x(x[kept]), scale_y(values[kept])
     words, drawing = [], False
     for at, y in zip(across.tolist(), down.tolist(), strict=True):
-        if math.isnan(y):
+        if not math.isfinite(y):
             drawing = False
             continue
         words.append(f"{'L' if drawing else 'M'}{at:.1f} {y:.1f}")
@@ -172,7 +172,7 @@ def _time_ticks(times: Times, wanted: int) -> list[tuple[float, str]]:
     else:
         months = np.arange(first.astype("datetime64[M]") + 1, last.astype("datetime64[M]") + 1)
         step = next((s for s in (1, 2, 3, 6, 12) if len(months) <= (wanted + 1) * s), 12 * math.ceil(len(months) / (12 * wanted)))
-        marks = months[months.astype(np.int64) % step == 0]
+        marks = months[months.astype(np.int64) % step == 0].astype("datetime64[M]" if step < 12 else "datetime64[Y]")
     return [(float(mark.astype("datetime64[ns]").astype(np.int64)), str(mark)) for mark in marks]
 
 

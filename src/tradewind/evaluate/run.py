@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, final
@@ -127,9 +127,11 @@ def _run(
     with _claimed(folder):
         if fresh:
             shutil.rmtree(folder / "folds", ignore_errors=True)
-        save_state(folder / "market", _packed(market))
-        _fit_all(settings, folder, jobs, folds, progress)
-        shutil.rmtree(folder / "market", ignore_errors=True)
+        try:
+            save_state(folder / "market", _packed(market))
+            _fit_all(settings, folder, jobs, folds, progress)
+        finally:
+            shutil.rmtree(folder / "market", ignore_errors=True)
         result = RunResult(identity, folder, settings, _judged(settings, market, folder, counted, trials))
         _write_all(result, market)
     return result
@@ -152,6 +154,8 @@ def _claimed(folder: Path) -> Iterator[None]:
         raise DataError(f"{folder}: another process is doing this run; wait for it or stop it") from None
     finally:
         os.close(descriptor)
+        with suppress(OSError):
+            folder.rmdir()  # only a folder in which nothing was finished is empty
 
 
 def _fit_all(settings: RunSettings, folder: Path, jobs: int, folds: int, progress: Progress | None) -> None:
