@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from tests.models.lessons import lesson
+
 from tradewind.core.errors import StateError
 from tradewind.core.files import load_state, save_state
 from tradewind.core.protocols import Forecaster as Contract

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-
 from tests.models.lessons import lesson, numbers
+
 from tradewind.models.boosting import LightGBM
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from tests.models.lessons import features, labels, lesson, numbers, small
+
 from tradewind.core.errors import DataError, NotFitted, StateError
 from tradewind.core.files import load_state, save_state
 from tradewind.core.protocols import Forecaster

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-
 from tests.models.lessons import lesson, numbers
+
 from tradewind.core.seeds import derive
 from tradewind.models.forest import RandomForest
 from tradewind.models.rows import training_rows

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as LeastSquares
-
 from tests.models.lessons import features, labels, lesson, numbers
+
 from tradewind.models.linear import Logistic, Ridge
 from tradewind.models.rows import training_rows
 

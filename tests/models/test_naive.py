@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-
 from tests.models.lessons import features, labels, numbers
+
 from tradewind.models.naive import BaseRate, NoChange
 
 X = features(np.zeros((4, 1, 1)), 0)

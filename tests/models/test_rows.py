@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.models.lessons import STEP, features, labels, lesson
+
 from tradewind.core.errors import SettingsError
 from tradewind.models.rows import Task, training_rows
 

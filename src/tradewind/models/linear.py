@@ -66,8 +66,10 @@ class Logistic(Forecaster):
         target, weights = rows.y, rows.weights
         self._move = 0.0
         if not rows.task.classes:
-            target, weights = (rows.y > 0).astype(np.float64), rows.weights * np.abs(rows.y)
-            self._move = float(weights.sum() / rows.weights.sum())
+            target, moves = (rows.y > 0).astype(np.float64), rows.weights * np.abs(rows.y)
+            self._move = float(moves.sum() / rows.weights.sum())
+            # In units of the mean move, so that the penalty weighs as much as it does for classes.
+            weights = moves / self._move if self._move > 0 else moves
         scaler = Standardiser().fit(rows.panel(X))
         scores = scaler.transform(X).values[rows.time, rows.symbol]
         self._task, self._plane = rows.task, self._separate(scaler, scores, target, weights)

@@ -166,7 +166,7 @@ def train(
     measure = choose(loss, LOSSES, "loss")
     require(len(examples) > 0, "there is no example to train on")
     device, fallback = choose_device(settings.device)
-    start = copy.deepcopy(net.state_dict())
+    spare = copy.deepcopy(net) if device.type != "cpu" else net
 
     def attempt(place: torch.device, reason: str) -> Training:
         with reproducible(seed, settings.threads):
@@ -181,7 +181,8 @@ def train(
         # Out of memory, a lost device, a kernel that is missing: torch raises RuntimeError for all of them.
         if device.type == "cpu":
             raise
-        net.load_state_dict(start)
+        # What is on a lost device cannot be read back: the net takes over all that its spare on the CPU is made of.
+        vars(net).update(vars(spare))
         return attempt(torch.device("cpu"), f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
     finally:
         net.to("cpu").eval()
