@@ -6,6 +6,7 @@ import copy
 import sys
 import tempfile
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -50,18 +51,22 @@ class ForecasterSubject:
         twin.fit(part.X, part.y)
         return twin
 
-    def lessons(self, purpose: str) -> list[Lesson]:
-        """New lessons of each kind that it takes: classes, a return. Breaks the promise when it takes neither."""
+    @cached_property
+    def kinds(self) -> tuple[tuple[float, ...], ...]:
+        """The classes of the labels that it takes: (-1, 0, 1), and () for a return. Breaks the promise when it takes neither."""
         kinds, refusals = [], []
         for classes in (CLASSES, ()):
-            part = lesson(derive(self.seed, purpose), classes, ROWS)
             try:
-                self.fitted(part.rows(slice(TRAINING)))
-                kinds.append(part)
+                self.fitted(lesson(derive(self.seed, "kinds"), classes, ROWS).rows(slice(TRAINING)))
+                kinds.append(classes)
             except TradewindError as error:
                 refusals.append(str(error))
         demand(bool(kinds), f"it learns neither classes nor returns: {'; '.join(refusals)}")
-        return kinds
+        return tuple(kinds)
+
+    def lessons(self, purpose: str) -> list[Lesson]:
+        """New lessons of each kind that it takes."""
+        return [lesson(derive(self.seed, purpose), classes, ROWS) for classes in self.kinds]
 
 
 def _arrays(forecast: Forecast) -> dict[str, NDArray[Any]]:

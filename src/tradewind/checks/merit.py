@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from tradewind import engine
@@ -59,9 +61,9 @@ def honest_on_noise(subject: StrategySubject) -> None:
 
 def _earnings(subject: StrategySubject, market: Market, training: int) -> float:
     """The t-value of the mean return, free of costs, over the bars that follow a fit on the first ones; 0 when it never trades."""
-    strategy = subject.fitted(market[: subject.warmup + training])
-    wanted = ask(strategy, market)
-    wanted[: subject.warmup + training] = np.nan
-    returns = engine.backtest(wanted, market, Costs.zero()).returns[subject.warmup + training :]
+    start = subject.warmup + training
+    strategy = subject.fitted(market[:start])
+    wanted = engine.targets(copy.deepcopy(strategy) if getattr(strategy, "horizon", 0) else strategy, market, start=start)
+    returns = engine.backtest(wanted, market, Costs.zero()).returns[start:]
     deviation = float(np.std(returns))
     return float(np.mean(returns)) / deviation * np.sqrt(len(returns)) if deviation > 0 else 0.0

@@ -1,0 +1,82 @@
+"""Every registered strategy, forecaster and feature keeps every promise that the checks know. Expensive learners are made small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import tradewind as tw
+from tradewind import checks, features
+from tradewind.models.registry import forecaster, forecasters
+
+SMALL_FOREST = {"trees": 8, "depth": 4}
+SMALL_BOOSTING = {"trees": 40, "learning_rate": 0.1, "depth": 3}
+SMALL_NET = {
+    "window": 4,
+    "width": 16,
+    "heads": 2,
+    "layers": 1,
+    "feedforward": 16,
+    "dropout": 0.0,
+    "epochs": 12,
+    "patience": 12,
+    "batch": 64,
+    "learning_rate": 0.01,
+}
+FORECASTERS: dict[str, dict[str, Any]] = {
+    "random-forest": SMALL_FOREST,
+    "lightgbm": SMALL_BOOSTING,
+    "price-action-transformer": SMALL_NET,
+}
+STRATEGIES: dict[str, dict[str, Any]] = {
+    **{name: {"forecaster_settings": settings} for name, settings in FORECASTERS.items()},
+    "mix": {"members": ("momentum", "rsi-reversal", "momentum-mix")},
+}
+SLOW = {"price-action-transformer", "random-forest"}
+LIGHT = ("contract", "same-seed-same-fit", "fit-sees-no-future", "batch-equals-stream", "save-and-restore", "touches-nothing-else")
+LIGHT_FORECASTER = (
+    "contract",
+    "same-seed-same-fit",
+    "fit-uses-its-rows-alone",
+    "save-and-restore",
+    "touches-nothing-else",
+    "learns-the-obvious",
+)
+
+
+def names_with_slow(names: list[str]) -> list[Any]:
+    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in names]
+
+
+@pytest.mark.parametrize("name", names_with_slow(list(tw.strategies())))
+def test_every_strategy_keeps_every_promise(name: str) -> None:
+    assert checks.check_strategy(tw.strategy(name, **STRATEGIES.get(name, {}))) == tuple(checks.strategy_checks())
+
+
+@pytest.mark.parametrize("name", sorted(SLOW))
+def test_the_expensive_strategies_keep_the_first_promises(name: str) -> None:
+    subject = tw.strategy(name, **STRATEGIES[name])
+    for result in checks.run_all(subject, only=LIGHT):
+        result.raise_if_failed()
+
+
+@pytest.mark.parametrize("name", names_with_slow(list(forecasters())))
+def test_every_forecaster_keeps_every_promise(name: str) -> None:
+    assert checks.check_forecaster(forecaster(name, **FORECASTERS.get(name, {}))) == tuple(checks.forecaster_checks())
+
+
+@pytest.mark.parametrize("name", sorted(SLOW))
+def test_the_expensive_forecasters_keep_the_first_promises(name: str) -> None:
+    for result in checks.run_all(forecaster(name, **FORECASTERS[name]), only=LIGHT_FORECASTER):
+        result.raise_if_failed()
+
+
+@pytest.mark.parametrize("name", features.names())
+def test_every_feature_keeps_every_promise(name: str) -> None:
+    assert checks.check_feature(name) == tuple(checks.feature_checks())
+
+
+@pytest.mark.parametrize("name", features.sets())
+def test_every_set_of_features_keeps_every_promise(name: str) -> None:
+    assert checks.check_feature(list(features.names(name))) == tuple(checks.feature_checks())
