@@ -96,3 +96,13 @@ def test_listing_names_loads_no_strategy() -> None:
         "assert not {'numba', 'torch', 'lightgbm', 'polars'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_dicts_merge_into_the_preset_unless_their_part_is_replaced() -> None:
+    def told(**settings: object) -> dict[str, object]:
+        return registry.describe(tw.strategy("ridge", **settings))[1]
+
+    assert told(policy={"gain": 2.0})["policy"] == {"threshold": 1.0, "gain": 2.0}
+    assert told(label="horizon-return")["label_settings"] == {"horizon": 24}
+    assert told(label="next-bar")["label_settings"] is None
+    assert told(label_settings={"horizon": 3})["label_settings"] == {"horizon": 3}

@@ -89,11 +89,8 @@ def strategy(name: str, **settings: Any) -> Strategy:
 
 def _merged(preset: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     # Settings of a part that the caller replaces, such as those of another label, do not outlive it.
-    merged = {
-        key: value
-        for key, value in preset.items()
-        if settings.get(part := key.removesuffix("_settings"), preset.get(part)) == preset.get(part)
-    }
+    replaced = {f"{part}_settings" for part, value in settings.items() if value != preset.get(part)}
+    merged = {key: value for key, value in preset.items() if key not in replaced}
     for key, value in settings.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = {**merged[key], **value} if both else value
