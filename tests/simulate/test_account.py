@@ -443,6 +443,16 @@ def test_a_band_walked_at_once_is_the_band_bar_by_bar(case: tuple[int, int, int,
     assert np.isnan(decided[:start]).all()
 
 
+@pytest.mark.parametrize("cut", [0, 1, 2, 17, 40])
+def test_a_band_walked_in_two_parts_is_walked_in_one(cut: int) -> None:
+    bars, desired = random_market(8, 40, 2), random_targets(8, 40, 2)
+    book, whole = Book(bars.symbols, Costs(latency=3)), Book(bars.symbols, Costs(latency=3))
+    band = np.full((40, 2), 0.2)
+    parts = [book.keep_inside(bars[part], desired[part], band[part]) for part in (slice(0, cut), slice(cut, 40))]
+    np.testing.assert_array_equal(np.concatenate(parts), whole.keep_inside(bars, desired, band))
+    assert book.state() == whole.state()
+
+
 def test_a_band_by_hand() -> None:
     bars = table([[10]] * 5, [[10], [10], [30], [10], [10]])
     # Half is held at the second close; at the third the weight is 15 / 20; within .1 it is kept.

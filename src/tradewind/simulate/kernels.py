@@ -251,10 +251,9 @@ def tell_flows(
         flows[FEES, t], flows[SLIPPED, t], flows[FUNDED, t] = traded * rates[FEE], slipped, funded
         flows[TRADED, t] = traded / before if traded > 0.0 else 0.0
         _remember(closes, marks, t, holdings)
-        alive = equity[t] > 0.0
-        purse = cash[t] if alive else equity[t]
+        purse = cash[t]
         for s in range(opens.shape[1]):
-            holdings[HELD, s] = quantities[t, s] if alive else 0.0
+            holdings[HELD, s] = quantities[t, s] if equity[t] > 0.0 else 0.0
 
 
 @kernel
