@@ -10,6 +10,8 @@ from tradewind import checks
 
 from . import strategies
 
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
 
 @pytest.mark.parametrize("cheat", strategies.CAUGHT_BY, ids=lambda cheat: cheat.__name__)
 def test_each_cheat_is_caught(cheat: type) -> None:
