@@ -9,6 +9,7 @@ import numpy as np
 
 from tradewind.core.market import Market
 from tradewind.core.types import Array, Features
+from tradewind.features import memory
 from tradewind.features.catalog import Indicated, Wanted, resolve
 from tradewind.features.custom import Feature
 from tradewind.features.program import Program
@@ -26,10 +27,10 @@ def compute(market: Market, features: Wanted = "standard") -> Features:
     chosen = resolve(features)
     built = [item for item in chosen if isinstance(item, Indicated)]
     shape = (len(market), len(market.symbols))
-    values = np.empty((*shape, len(built)))
+    values = memory.array((*shape, len(built)))
     if built and len(market):
         panels = (market.open, market.high, market.low, market.close, market.volume)
-        next(Program(built, shape[1]).link(market.open_time, panels, values))
+        Program(built, shape[1]).link(market.open_time, panels, values).step()
     if len(built) < len(chosen):
         values = _with_custom(market, chosen, values)
     names = tuple(item.name for item in chosen)

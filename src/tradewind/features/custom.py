@@ -66,7 +66,7 @@ def feature(
     require(isinstance(warmup, int) and warmup >= 0, f"warmup must be a whole number of bars of at least 0, not {warmup!r}")
 
     def decorate(function: Callable[..., Any]) -> Feature:
-        called: str = name or getattr(function, "__name__", "")
+        called = name or str(getattr(function, "__name__", ""))
         require(bool(_WORD.fullmatch(called)), f"{called!r} is no name for a feature; pass name='my_feature'")
         return Feature(called, wanted, warmup, function)
 

@@ -196,17 +196,6 @@ _SPREAD: Final = (
     ),
     Indicator(
         volatility.deviation,
-        ("volume_std", ""),
-        _V,
-        "population deviation of volume",
-        (20,),
-        _full_window,
-        _window,
-        parameters=_scaled(VOLUME, 0),
-        least=2,
-    ),
-    Indicator(
-        volatility.deviation,
         ("volume_std_sample", ""),
         _V,
         "sample deviation of volume",
@@ -218,13 +207,12 @@ _SPREAD: Final = (
     ),
     Indicator(
         volatility.volume_average,
-        ("volume_ratio", "volume_mean", ""),
+        ("volume_ratio", "volume_mean", "volume_std"),
         _V,
-        "volume over its mean, 1 where there is none at all; the mean",
+        "volume over its mean, 1 where there is none at all; mean; population deviation",
         (20,),
         _full_window,
         _window,
-        parameters=lambda p: (p[0], VOLUME),
     ),
     Indicator(cumulative.on_balance_volume, ("obv",), ("close", "volume"), "on-balance volume since the first bar", state=lambda p: 2),
 )

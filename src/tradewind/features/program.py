@@ -18,16 +18,33 @@ from tradewind.core.errors import StateError
 from tradewind.core.types import Array, Times
 from tradewind.features.catalog import Indicated
 from tradewind.features.declarations import Kernel
-from tradewind.features.kernels.driver import SIGNATURE, idle, sweep
+from tradewind.features.kernels.driver import BLOCK, SIGNATURE, idle, sweep
 from tradewind.features.kernels.rows import ROWS
 
-__all__ = ["Panels", "Program"]
+__all__ = ["Linked", "Panels", "Program"]
 
 Panels: TypeAlias = tuple[Array, Array, Array, Array, Array]
 """open, high, low, close, volume, each (time, symbol)."""
 
 # The number of kernels is part of the compiled type of `sweep`: rounding it up leaves few types to compile.
 _STEP: Final = 16
+
+
+@final
+class Linked:
+    """A program bound to its arrays."""
+
+    def __init__(self, sweep: Iterator[int], running: Times) -> None:
+        self._sweep, self._running = sweep, running
+
+    def step(self) -> None:
+        """Answer the bars that are in the arrays now."""
+        next(self._sweep)
+
+    def __del__(self) -> None:
+        # A generator of numba's that has not ended never lets go of its arrays.
+        self._running[0] = 0
+        next(self._sweep, None)
 
 
 @final
@@ -42,7 +59,7 @@ class Program:
         ends = np.cumsum([[0, 0, 0], *([call.state, len(call.parameters), call.outputs] for call in calls)], axis=0)
         filler = -len(calls) % _STEP if calls else _STEP
         places = [[a, b, c, d, e, f] for (a, c, e), (b, d, f) in itertools.pairwise(ends)]
-        self._places = np.array(places + [[0] * 6] * filler, dtype=np.int64).reshape(-1, 6)
+        self._places = np.array(places, dtype=np.int64).reshape(-1, 6)
         self._kernels = tuple(call.kernel for call in calls) + (idle,) * filler
         self._parameters = np.concatenate([np.empty(0), *(call.parameters for call in calls)])
         first = {group: place[4] for group, place in zip(groups, places, strict=True)}
@@ -60,29 +77,22 @@ class Program:
         self.lookback[:] = np.nan
         self.seen[:] = 0
 
-    def link(self, open_time: Times, panels: Panels, out: Array) -> Iterator[int]:
-        """An iterator that each time it is asked answers all the bars in `panels` into `out` (time, symbol, column), which it holds on to.
+    def link(self, open_time: Times, panels: Panels, out: Array, block: int = BLOCK) -> Linked:
+        """What answers all the bars in `panels` into `out` (time, symbol, column) each time that its `step` is called.
 
-        The panels are taken as they are when it is asked, so a stream puts its next bar into the same arrays.
+        The panels are taken as they are then, so a stream puts its next bar into the same arrays. `block`: how many bars the kernels are
+        given at once, which changes the speed and no number.
         """
         for function in self._kernels:
             _compile(function)
         memory = (self.state, self.lookback, self.seen)
-        fixed = tuple(_read_only(panel) for panel in panels)
+        fixed = cast(Panels, tuple(_read_only(panel) for panel in panels))
+        plan = (self._kernels, self._places, self._rows, self._warmups, self._parameters)
+        running = np.ones(1, dtype=np.int64)
         with warnings.catch_warnings():
             # numba calls function pointers experimental; the tests of this package are what holds them to their word.
             warnings.filterwarnings("ignore", message="First-class function type feature is experimental")
-            return sweep(
-                self._kernels,
-                self._places,
-                self._rows,
-                self._warmups,
-                self._parameters,
-                memory,
-                cast(Panels, fixed),
-                _read_only(open_time),
-                out,
-            )
+            return Linked(sweep(*plan, memory, fixed, _read_only(open_time), out, block, running), running)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Copies of the memory, by name."""

@@ -6,7 +6,6 @@ costs, once a bar. Fails with DataError on bars that do not move forward in time
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final, final
 
 import numpy as np
@@ -19,7 +18,7 @@ from tradewind.core.settings import require
 from tradewind.core.types import Array, Features, State
 from tradewind.features.catalog import Chosen, Indicated, Wanted, resolve
 from tradewind.features.custom import INPUTS, Feature
-from tradewind.features.program import Panels, Program
+from tradewind.features.program import Linked, Panels, Program
 
 __all__ = ["Live", "Stream"]
 
@@ -43,13 +42,13 @@ class Steps:
         # The next bar is put into `inbox` and `clock`; `answer` is where the linked program answers.
         self.inbox, self.clock = np.full((5, 1, symbols), np.nan), np.zeros(1, dtype=np.int64)
         self.answer = np.full((1, symbols, len(built)), np.nan)
-        self._linked: Iterator[int] | None = None
+        self._linked: Linked | None = None
 
     def step(self) -> Array:
         """(symbol, feature) of the bar in `inbox` (field, 1, symbol) and `clock` (1,); NaN where a symbol has no bar."""
         if self._linked is None:
             self._linked = self.program.link(self.clock, _panels(self.inbox), self.answer)
-        next(self._linked)
+        self._linked.step()
         if not self.custom:
             row: Array = self.answer[0].copy()
             return row
@@ -61,7 +60,7 @@ class Steps:
         panels = (market.open, market.high, market.low, market.close, market.volume)
         values = np.empty((*market.close.shape, self.program.columns))
         if len(market):
-            next(self.program.link(market.open_time, panels, values))
+            self.program.link(market.open_time, panels, values).step()
         if not self.custom:
             return values
         rows = np.empty((*market.close.shape, len(self.chosen)))

@@ -15,6 +15,12 @@ __all__ = ["circle", "fractional", "on_balance_volume"]
 
 
 @inline_kernel
+def _row(bars: Array, row: int, n: int, earlier: int = 0) -> Array:
+    """A row of the bars from `earlier` bars before the n newest on. Kernels index such views from 0, which compiles to vector code."""
+    return bars[row, bars.shape[1] - n - earlier :]
+
+
+@inline_kernel
 def _phase(unit: int, second: int) -> int:
     """Hour (0), weekday from Monday (1), day of month from 0 (2) or month from 0 (3) of a UTC second."""
     if unit == 0:
@@ -36,10 +42,10 @@ def _phase(unit: int, second: int) -> int:
 def circle(state: Array, bars: Array, parameters: Array, out: Array) -> None:
     """Sine and cosine of a calendar phase. parameters: unit, number of phases, then their sines and their cosines."""
     n = out.shape[1]
-    start = bars.shape[1] - n
+    second = _row(bars, SECOND, n)
     unit, phases = int(parameters[0]), int(parameters[1])
     for t in range(n):
-        phase = _phase(unit, int(bars[SECOND, start + t]))
+        phase = _phase(unit, int(second[t]))
         out[0, t] = parameters[2 + phase]
         out[1, t] = parameters[2 + phases + phase]
 
@@ -51,14 +57,13 @@ def on_balance_volume(state: Array, bars: Array, parameters: Array, out: Array) 
     A bar without volume adds nothing and answers NaN. state: bars seen, sum.
     """
     n = out.shape[1]
-    start = bars.shape[1] - n
+    close, volume = _row(bars, CLOSE, n, 1), _row(bars, VOLUME, n)
     seen, total = state[0], state[1]
     for t in range(n):
-        volume, close, before = bars[VOLUME, start + t], bars[CLOSE, start + t], bars[CLOSE, start + t - 1]
-        sign = 1.0 * (close > before) - 1.0 * (close < before) if seen > 0.0 else 1.0
+        sign = 1.0 * (close[t + 1] > close[t]) - 1.0 * (close[t + 1] < close[t]) if seen > 0.0 else 1.0
         seen += 1.0
-        total += sign * volume if volume >= 0.0 else 0.0
-        out[0, t] = total if volume >= 0.0 else volume
+        total += sign * volume[t] if volume[t] >= 0.0 else 0.0
+        out[0, t] = total if volume[t] >= 0.0 else volume[t]
     state[0], state[1] = seen, total
 
 
@@ -66,9 +71,9 @@ def on_balance_volume(state: Array, bars: Array, parameters: Array, out: Array) 
 def fractional(state: Array, bars: Array, parameters: Array, out: Array) -> None:
     """Fixed-width fractional difference of the close. parameters: the weights, newest first."""
     n = out.shape[1]
-    start = bars.shape[1] - n
     for t in range(n):
         out[0, t] = 0.0
     for lag in range(len(parameters)):
+        close = _row(bars, CLOSE, n, lag)
         for t in range(n):
-            out[0, t] += parameters[lag] * bars[CLOSE, start + t - lag]
+            out[0, t] += parameters[lag] * close[t]

@@ -14,6 +14,12 @@ __all__ = ["commodity_channel", "rsi", "rsi_divergence", "rsi_reversal", "stocha
 
 
 @inline_kernel
+def _row(bars: Array, row: int, n: int, earlier: int = 0) -> Array:
+    """A row of the bars from `earlier` bars before the n newest on. Kernels index such views from 0, which compiles to vector code."""
+    return bars[row, bars.shape[1] - n - earlier :]
+
+
+@inline_kernel
 def _smoothed(seen: float, value: float, x: float, period: float) -> float:
     """Wilder's average: the mean of the first `period` values, then an exponential average of rate 1 / period. `seen` counts from 1."""
     return value + (x - value) / (seen if seen < period else period)
@@ -30,12 +36,12 @@ def _strength(gain: float, loss: float) -> float:
 def rsi(state: Array, bars: Array, parameters: Array, out: Array) -> None:
     """Relative strength index of the close. parameters: period. state: bars seen, average gain, average loss."""
     n = out.shape[1]
-    start = bars.shape[1] - n
+    close = _row(bars, CLOSE, n, 1)
     period, seen, gain, loss = parameters[0], state[0], state[1], state[2]
     rate = 1.0 / period
     for t in range(n):
         if seen > 0.0:
-            change = bars[CLOSE, start + t] - bars[CLOSE, start + t - 1]
+            change = close[t + 1] - close[t]
             weight = rate if seen >= period else 1.0 / seen
             kept = 1.0 - weight
             gain = gain * kept + max(change, 0.0) * weight
@@ -49,12 +55,12 @@ def rsi(state: Array, bars: Array, parameters: Array, out: Array) -> None:
 def rsi_reversal(state: Array, bars: Array, parameters: Array, out: Array) -> None:
     """Long from RSI under `low`, short from over `high`, flat again at 50. parameters: period, low, high. state: as `rsi`, position."""
     n = out.shape[1]
-    start = bars.shape[1] - n
+    close = _row(bars, CLOSE, n, 1)
     period, low, high = parameters[0], parameters[1], parameters[2]
     seen, gain, loss, position = state[0], state[1], state[2], state[3]
     for t in range(n):
         if seen > 0.0:
-            change = bars[CLOSE, start + t] - bars[CLOSE, start + t - 1]
+            change = close[t + 1] - close[t]
             gain = _smoothed(seen, gain, max(change, 0.0), period)
             loss = _smoothed(seen, loss, max(-change, 0.0), period)
         if seen >= period and gain + loss > 0.0:
@@ -79,28 +85,28 @@ def rsi_divergence(state: Array, bars: Array, parameters: Array, out: Array) -> 
     The position ends when RSI reaches 50. parameters: period. state: seen, gain, loss, position, then a ring of the last `period` RSI.
     """
     n = out.shape[1]
-    start = bars.shape[1] - n
     period = parameters[0]
     window = int(period)
+    close = _row(bars, CLOSE, n, window)
     seen, gain, loss, position = state[0], state[1], state[2], state[3]
     for t in range(n):
-        now = start + t
+        now = t + window
         if seen > 0.0:
-            change = bars[CLOSE, now] - bars[CLOSE, now - 1]
+            change = close[now] - close[now - 1]
             gain = _smoothed(seen, gain, max(change, 0.0), period)
             loss = _smoothed(seen, loss, max(-change, 0.0), period)
         strength = _strength(gain, loss) if gain + loss > 0.0 else 50.0
         if (position > 0.0 and strength >= 50.0) or (position < 0.0 and strength <= 50.0):
             position = 0.0
         if seen >= 2.0 * period:
-            low = high = bars[CLOSE, now - 1]
+            low = high = close[t]
             weak = strong = state[4]
             for j in range(window):
-                low, high = min(low, bars[CLOSE, now - 1 - j]), max(high, bars[CLOSE, now - 1 - j])
+                low, high = min(low, close[t + j]), max(high, close[t + j])
                 weak, strong = min(weak, state[4 + j]), max(strong, state[4 + j])
-            if bars[CLOSE, now] < low and strength > weak and strength < 50.0:
+            if close[now] < low and strength > weak and strength < 50.0:
                 position = 1.0
-            elif bars[CLOSE, now] > high and strength < strong and strength > 50.0:
+            elif close[now] > high and strength < strong and strength > 50.0:
                 position = -1.0
         state[4 + int(seen) % window] = strength
         seen += 1.0
@@ -108,34 +114,47 @@ def rsi_divergence(state: Array, bars: Array, parameters: Array, out: Array) -> 
     state[0], state[1], state[2], state[3] = seen, gain, loss, position
 
 
+@inline_kernel
+def _extremes(bars: Array, n: int, window: int, top: Array, bottom: Array) -> None:
+    """The highest high and the lowest low of the last `window` bars, for each of the n newest."""
+    high, low = _row(bars, HIGH, n), _row(bars, LOW, n)
+    for t in range(n):
+        top[t], bottom[t] = high[t], low[t]
+    # Two lags a pass halve the traffic; an odd one out is looked at twice, which changes no extreme.
+    for lag in range(1, window, 2):
+        near_high, near_low = _row(bars, HIGH, n, lag), _row(bars, LOW, n, lag)
+        far = min(lag + 1, window - 1)
+        far_high, far_low = _row(bars, HIGH, n, far), _row(bars, LOW, n, far)
+        for t in range(n):
+            top[t] = max(top[t], max(near_high[t], far_high[t]))
+            bottom[t] = min(bottom[t], min(near_low[t], far_low[t]))
+
+
 @kernel
 def stochastic(state: Array, bars: Array, parameters: Array, out: Array) -> None:
     """Fast stochastic %K, its mean %D (TA-Lib's STOCHF) and Williams %R; 0 where the window has no range, as in TA-Lib.
 
-    parameters: window, days of %D. state: the earlier %K that %D still needs, oldest first.
+    parameters: window, bars of %D. state: the earlier %K that %D still needs, oldest first.
     """
     n = out.shape[1]
-    start = bars.shape[1] - n
-    window, days = int(parameters[0]), int(parameters[1])
-    k, top, bottom = out[0], out[1], out[2]
+    days = int(parameters[1])
+    close, k, d, williams = _row(bars, CLOSE, n), out[0], out[1], out[2]
+    _extremes(bars, n, int(parameters[0]), d, williams)
     for t in range(n):
-        top[t], bottom[t] = bars[HIGH, start + t], bars[LOW, start + t]
-    for lag in range(1, window):
-        first = start - lag
-        for t in range(n):
-            top[t] = max(top[t], bars[HIGH, first + t])
-            bottom[t] = min(bottom[t], bars[LOW, first + t])
-    for t in range(n):
-        spread = top[t] - bottom[t]
+        top, bottom = d[t], williams[t]
+        spread = top - bottom
         scale = 100.0 / spread if spread > 0.0 else 0.0
-        k[t] = (bars[CLOSE, start + t] - bottom[t]) * scale
-        bottom[t] = (bars[CLOSE, start + t] - top[t]) * scale
+        k[t] = (close[t] - bottom) * scale
+        williams[t] = (close[t] - top) * scale
+        d[t] = k[t]
     past = days - 1
+    for lag in range(1, days):
+        for t in range(min(lag, n)):
+            d[t] += state[past + t - lag]
+        for t in range(n - lag):
+            d[t + lag] += k[t]
     for t in range(n):
-        total = 0.0
-        for lag in range(days):
-            total += k[t - lag] if t >= lag else state[past + t - lag]
-        top[t] = total / days
+        d[t] /= days
     for i in range(past):
         state[i] = k[n - past + i] if n - past + i >= 0 else state[i + n]
 
@@ -147,21 +166,25 @@ def commodity_channel(state: Array, bars: Array, parameters: Array, out: Array) 
     parameters: window. The second row of `out` is scratch.
     """
     n = out.shape[1]
-    start = bars.shape[1] - n
     window = int(parameters[0])
-    deviation, mean = out[0], out[1]
-    price = bars[TYPICAL]
-    # Sums of distances from the newest price, so that a flat window is exactly its own mean.
+    price, deviation, mean = _row(bars, TYPICAL, n), out[0], out[1]
+    # Distances from the newest price, so that a flat window is exactly its own mean.
     for t in range(n):
-        mean[t], deviation[t] = 0.0, 0.0
-    for lag in range(1, window):
+        mean[t] = deviation[t] = 0.0
+    for lag in range(1, window, 2):
+        near, far = _row(bars, TYPICAL, n, lag), _row(bars, TYPICAL, n, lag + 1 if lag + 1 < window else 0)
         for t in range(n):
-            mean[t] += price[start + t - lag] - price[start + t]
+            mean[t] += (near[t] - price[t]) + (far[t] - price[t])
     for t in range(n):
-        mean[t] = price[start + t] + mean[t] / window
-    for lag in range(window):
+        mean[t] = price[t] + mean[t] / window
+    for lag in range(0, window - 1, 2):
+        near, far = _row(bars, TYPICAL, n, lag), _row(bars, TYPICAL, n, lag + 1)
         for t in range(n):
-            deviation[t] += abs(price[start + t - lag] - mean[t])
+            deviation[t] += abs(near[t] - mean[t]) + abs(far[t] - mean[t])
+    if window % 2 == 1:
+        oldest = _row(bars, TYPICAL, n, window - 1)
+        for t in range(n):
+            deviation[t] += abs(oldest[t] - mean[t])
     for t in range(n):
         spread = 0.015 * deviation[t] / window
-        deviation[t] = (price[start + t] - mean[t]) / spread if spread > 0.0 else 0.0
+        deviation[t] = (price[t] - mean[t]) / spread if spread > 0.0 else 0.0

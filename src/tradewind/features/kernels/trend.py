@@ -13,25 +13,28 @@ from tradewind.features.kernels.rows import CLOSE, HIGH, LOW, TRUE_RANGE
 __all__ = ["cross", "directional", "ema", "ema_distance", "field", "macd", "simple_return"]
 
 
+@inline_kernel
+def _row(bars: Array, row: int, n: int, earlier: int = 0) -> Array:
+    """A row of the bars from `earlier` bars before the n newest on. Kernels index such views from 0, which compiles to vector code."""
+    return bars[row, bars.shape[1] - n - earlier :]
+
+
 @kernel
 def field(state: Array, bars: Array, parameters: Array, out: Array) -> None:
     """A row of the bars as it is. parameters: row."""
     n = out.shape[1]
-    start = bars.shape[1] - n
-    row = int(parameters[0])
+    series = _row(bars, int(parameters[0]), n)
     for t in range(n):
-        out[0, t] = bars[row, start + t]
+        out[0, t] = series[t]
 
 
 @kernel
 def simple_return(state: Array, bars: Array, parameters: Array, out: Array) -> None:
     """(close - earlier) / earlier over a window, as TA-Lib's ROCP. parameters: window."""
     n = out.shape[1]
-    start = bars.shape[1] - n
-    first = start - int(parameters[0])
+    close, earlier = _row(bars, CLOSE, n), _row(bars, CLOSE, n, int(parameters[0]))
     for t in range(n):
-        earlier = bars[CLOSE, first + t]
-        out[0, t] = (bars[CLOSE, start + t] - earlier) / earlier
+        out[0, t] = (close[t] - earlier[t]) / earlier[t]
 
 
 @inline_kernel
@@ -46,11 +49,11 @@ def _average(seen: float, value: float, x: float, period: float, rate: float) ->
 def ema(state: Array, bars: Array, parameters: Array, out: Array) -> None:
     """Exponential moving average of the close. parameters: period. state: bars seen, average."""
     n = out.shape[1]
-    start = bars.shape[1] - n
+    close = _row(bars, CLOSE, n)
     period, seen, value = parameters[0], state[0], state[1]
     rate = 2.0 / (period + 1.0)
     for t in range(n):
-        value = _average(seen, value, bars[CLOSE, start + t], period, rate)
+        value = _average(seen, value, close[t], period, rate)
         seen += 1.0
         out[0, t] = value
     state[0], state[1] = seen, value
@@ -60,14 +63,13 @@ def ema(state: Array, bars: Array, parameters: Array, out: Array) -> None:
 def ema_distance(state: Array, bars: Array, parameters: Array, out: Array) -> None:
     """How far the close stands from its average, as a part of it: (close - ema) / ema. parameters and state as `ema`."""
     n = out.shape[1]
-    start = bars.shape[1] - n
+    close = _row(bars, CLOSE, n)
     period, seen, value = parameters[0], state[0], state[1]
     rate = 2.0 / (period + 1.0)
     for t in range(n):
-        close = bars[CLOSE, start + t]
-        value = _average(seen, value, close, period, rate)
+        value = _average(seen, value, close[t], period, rate)
         seen += 1.0
-        out[0, t] = (close - value) / value
+        out[0, t] = (close[t] - value) / value
     state[0], state[1] = seen, value
 
 
@@ -75,14 +77,13 @@ def ema_distance(state: Array, bars: Array, parameters: Array, out: Array) -> No
 def cross(state: Array, bars: Array, parameters: Array, out: Array) -> None:
     """1 while the fast average is over the slow one, -1 while under, 0 on it. parameters: fast, slow. state: seen, fast, slow."""
     n = out.shape[1]
-    start = bars.shape[1] - n
+    close = _row(bars, CLOSE, n)
     fast_period, slow_period = parameters[0], parameters[1]
     fast_rate, slow_rate = 2.0 / (fast_period + 1.0), 2.0 / (slow_period + 1.0)
     seen, fast, slow = state[0], state[1], state[2]
     for t in range(n):
-        close = bars[CLOSE, start + t]
-        fast = _average(seen, fast, close, fast_period, fast_rate)
-        slow = _average(seen, slow, close, slow_period, slow_rate)
+        fast = _average(seen, fast, close[t], fast_period, fast_rate)
+        slow = _average(seen, slow, close[t], slow_period, slow_rate)
         seen += 1.0
         out[0, t] = 1.0 * (fast > slow) - 1.0 * (fast < slow)
     state[0], state[1], state[2] = seen, fast, slow
@@ -95,15 +96,14 @@ def macd(state: Array, bars: Array, parameters: Array, out: Array) -> None:
     TA-Lib starts the fast average where the slow one starts, so the fast seed is the mean of the last `fast` of the first `slow` closes.
     """
     n = out.shape[1]
-    start = bars.shape[1] - n
+    close = _row(bars, CLOSE, n)
     fast_period, slow_period, signal_period = parameters[0], parameters[1], parameters[2]
     fast_rate, slow_rate, signal_rate = 2.0 / (fast_period + 1.0), 2.0 / (slow_period + 1.0), 2.0 / (signal_period + 1.0)
     seen, fast, slow, signal = state[0], state[1], state[2], state[3]
     for t in range(n):
-        close = bars[CLOSE, start + t]
-        slow = _average(seen, slow, close, slow_period, slow_rate)
+        slow = _average(seen, slow, close[t], slow_period, slow_rate)
         if seen >= slow_period - fast_period:
-            fast = _average(seen - (slow_period - fast_period), fast, close, fast_period, fast_rate)
+            fast = _average(seen - (slow_period - fast_period), fast, close[t], fast_period, fast_rate)
         line = fast - slow
         if seen >= slow_period - 1.0:
             signal = _average(seen - (slow_period - 1.0), signal, line, signal_period, signal_rate)
@@ -120,19 +120,17 @@ def directional(state: Array, bars: Array, parameters: Array, out: Array) -> Non
     any range both DI are 0; a bar without direction leaves ADX as it is.
     """
     n = out.shape[1]
-    start = bars.shape[1] - n
+    high, low, true_range = _row(bars, HIGH, n, 1), _row(bars, LOW, n, 1), _row(bars, TRUE_RANGE, n)
     period = parameters[0]
     kept = 1.0 - 1.0 / period
     seen, plus, minus, total, adx = state[0], state[1], state[2], state[3], state[4]
     for t in range(n):
-        now = start + t
         if seen > 0.0:
-            rise = bars[HIGH, now] - bars[HIGH, now - 1]
-            fall = bars[LOW, now - 1] - bars[LOW, now]
+            rise, fall = high[t + 1] - high[t], low[t] - low[t + 1]
             decay = kept if seen >= period else 1.0
             plus = plus * decay + (rise if rise > fall and rise > 0.0 else 0.0)
             minus = minus * decay + (fall if fall > rise and fall > 0.0 else 0.0)
-            total = total * decay + bars[TRUE_RANGE, now]
+            total = total * decay + true_range[t]
         scale = 100.0 / total if total > 0.0 else 0.0
         both = plus + minus
         if seen >= period and total > 0.0 and both > 0.0:
