@@ -65,7 +65,7 @@ def sweep(targets: ArrayLike, market: Market, costs: Costs | None = None, thread
     """
     series = _series(targets, market)
     account = costs if costs is not None else Costs()
-    workers = threads if threads is not None else len(os.sched_getaffinity(0))
+    workers = threads if threads is not None else _free_cores()
     require(isinstance(workers, int) and workers >= 1, f"threads is {threads!r}; it is a whole number, at least 1")
     rates = account.rates()
     prices = panels(market, rates, np.zeros((3, len(market.symbols))))
@@ -86,6 +86,11 @@ def sweep(targets: ArrayLike, market: Market, costs: Costs | None = None, thread
             pass
     final_equity, mean, std, max_drawdown, fees, slippage, funding, turnover = np.ascontiguousarray(summary.T)
     return Sweep(final_equity, mean, std, max_drawdown, fees, slippage, funding, turnover, curves if equity else None)
+
+
+def _free_cores() -> int:
+    # A container may grant fewer cores than the machine has; only some systems say so.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _series(targets: ArrayLike, market: Market) -> NDArray[np.float64] | NDArray[np.float32]:
