@@ -1,7 +1,7 @@
 """Linear models on standardised inputs: logistic regression for classes, ridge regression for returns.
 
 Papers: Hoerl and Kennard 1970, https://doi.org/10.1080/00401706.1970.10488634 (ridge); Cox 1958, https://doi.org/10.1111/j.2517-6161.1958.tb00292.x.
-Fits in O(rows * columns^2); a forecast is one weighted sum a row. Fail where the answer depends on combinations of inputs, and
+Costs O(rows * columns^2) to fit and one weighted sum a row to ask. Fails where the answer depends on combinations of inputs, and
 where a few outliers dominate: raw prices and fat-tailed columns should be made relative first.
 """
 

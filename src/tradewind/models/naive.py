@@ -1,7 +1,7 @@
 """The naive forecasts that every other must beat: nothing changes, and what happened on average happens again.
 
 Source: the random-walk and mean benchmarks of Hyndman and Athanasopoulos, https://otexts.com/fpp3/simple-methods.html.
-One pass over the labels. They fail by design: neither looks at an input, so they can tell no row from another.
+Costs one pass over the labels. Fails by design: neither looks at an input, so they can tell no row from another.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Files that carry their features and a `target` column already, as the training guide's data set does."""
+"""Files that carry their features and a `target` column already, as the training guide's data set does.
+
+Costs one read of the whole file. Fails to notice features that look ahead: whoever made the file answers for its columns.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Asking a trained net, so that a window's answer is the same bits in whatever company it is asked.
 
 Matrix products round differently in batches of different sizes, so each window is asked alone, in float32, on one CPU thread: a fifth
-slower than in batches, and a live bar costs no more than one window.
+slower than in batches, and a live bar costs no more than one window. Fails to be fast over very long histories: a million windows take
+a quarter of an hour at the default size.
 """
 
 from __future__ import annotations

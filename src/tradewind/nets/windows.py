@@ -1,7 +1,7 @@
 """Windows of consecutive rows, gathered on the device by index from one (row, feature) tensor: no copy of a row per window.
 
 A window lies inside one symbol and holds bars that exist. Costs O(rows) memory and O(batch * size * features) a gather; an index of
-windows over a million rows takes a few milliseconds.
+windows over a million rows takes half a second. Fails to tell a missing bar from a missing input: both are rows left out.
 """
 
 from __future__ import annotations
