@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+INTERRUPTED: Final = 130
 _USAGE: Final = cast(type[Exception], typer.BadParameter.__mro__[2])
 """The root of typer's complaints about the command line, which it does not export by name."""
 
@@ -48,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted; the same command takes up finished folds")
-        sys.exit(130)
+        code = INTERRUPTED
     except _USAGE as error:
         _fail(cast(Any, error).format_message())
     except TradewindError as error:
@@ -58,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(141)
     except OSError as error:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+    # Newer typers turn an interrupt into its exit code themselves, and say nothing.
+    if code == INTERRUPTED:
+        _say("interrupted; the same command takes up what is finished")
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -206,9 +209,8 @@ def features(which: Annotated[str | None, typer.Argument(metavar="SET", help="On
     """The columns that models and rules can see; a name may hold another number, such as rsi_9."""
     from tradewind.features import catalog
 
-    print(f"sets: {', '.join(catalog.sets())}")
-    for name in catalog.names(which):
-        print(catalog.describe(name))
+    lines = [catalog.describe(name) for name in catalog.names(which)]
+    print("\n".join([f"sets: {', '.join(catalog.sets())}", *lines]))
 
 
 @data.command()

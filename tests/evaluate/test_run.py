@@ -91,7 +91,9 @@ def test_from_the_manifest_the_bytes_are_equal(finished: RunResult, tmp_path: Pa
     again = rerun(finished.folder / "manifest.json", tmp_path, ledger=crowded)
     assert again.identical == dict.fromkeys(FILES, True) and again.notes == ()
     assert _bytes(again.folder) == _bytes(finished.folder)
-    assert (again.folder / "manifest.json").read_bytes() == (finished.folder / "manifest.json").read_bytes()
+    one, two = (read_json(folder / "manifest.json") for folder in (again.folder, finished.folder))
+    # A checkout may be edited while the tests run, so its diff may differ.
+    assert {**one, "git": None} == {**two, "git": None} and set(one["outputs"]) == set(FILES)
 
 
 def test_other_data_are_refused(finished: RunResult, tmp_path: Path) -> None:
@@ -152,7 +154,7 @@ def _until(ready: object, seconds: float = 60.0) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_after_kill_9_the_same_command_ends_as_if_nothing_had_happened(bars: Path, tmp_path: Path) -> None:
-    flags = ["--data", str(bars), "--strategies", "momentum,logistic,mix", "--train", "300", "--test", "10", "--jobs", "1"]
+    flags = ["--data", str(bars), "--strategies", "momentum,logistic,mix", "--train", "300", "--test", "20", "--jobs", "1"]
 
     def command(name: str) -> tuple[list[str], dict[str, str]]:
         return [*COMMAND, "run", *flags, "--out", str(tmp_path / name)], {
@@ -168,7 +170,7 @@ def test_after_kill_9_the_same_command_ends_as_if_nothing_had_happened(bars: Pat
     process.wait()
     _until(lambda: not any(_running(worker) for worker in workers), 20.0)
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob("*/folds/*/*/manifest.json")}
-    assert 5 <= len(done) < 180 and not list((tmp_path / "killed").glob("*/result.json"))
+    assert 5 <= len(done) < 90 and not list((tmp_path / "killed").glob("*/result.json"))
 
     subprocess.run(arguments, env=environment, check=True, capture_output=True)
     assert {path: path.stat().st_mtime_ns for path in done} == done, "finished folds were fitted again"

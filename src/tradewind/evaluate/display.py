@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tradewind.evaluate.report import Row, headline, number, percent, share
@@ -20,17 +20,24 @@ WIDTH: Final = 132
 
 @contextmanager
 def bars(console: Console | None = None) -> Iterator[Callable[[str, int, int], None]]:
-    """A function to call with (name, done, total) as work goes on; bars are drawn on stderr and taken away at the end."""
+    """A function to call with (name, done, total) as work goes on; in a terminal bars are drawn on stderr and taken away at the end."""
     columns = (TextColumn("{task.description:<26}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console or Console(stderr=True), transient=True) as drawn:
-        tasks = {}
+    console = console or Console(stderr=True)
+    drawn = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    tasks: dict[str, TaskID] = {}
 
-        def told(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = drawn.add_task(name, total=total)
-            drawn.update(tasks[name], completed=done, total=total)
+    def told(name: str, done: int, total: int) -> None:
+        # Nothing is drawn before there is something to tell, so an error at once stays the only line.
+        drawn.start()
+        if name not in tasks:
+            tasks[name] = drawn.add_task(name, total=total)
+        drawn.update(tasks[name], completed=done, total=total)
 
+    try:
         yield told
+    finally:
+        if tasks:
+            drawn.stop()
 
 
 def show(rows: Sequence[Row], console: Console | None = None) -> None:
