@@ -36,13 +36,6 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 SLOW = {"price-action-transformer", "random-forest"}
 LIGHT = ("contract", "same-seed-same-fit", "fit-sees-no-future", "batch-equals-stream", "save-and-restore", "touches-nothing-else")
 LIGHT_FORECASTER = ("contract", "same-seed-same-fit", "save-and-restore", "touches-nothing-else", "learns-the-obvious")
-    "contract",
-    "same-seed-same-fit",
-    "fit-uses-its-rows-alone",
-    "save-and-restore",
-    "touches-nothing-else",
-    "learns-the-obvious",
-)
 
 
 def names_with_slow(names: list[str]) -> list[Any]:

@@ -107,7 +107,7 @@ def same(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
     """Where two arrays of answers agree: both NaN, equal, or within TOLERANCE."""
     with np.errstate(invalid="ignore"):
         close = np.abs(a - b) <= TOLERANCE * np.maximum(1.0, np.abs(b))
-    return np.asarray((np.isnan(a) & np.isnan(b)) | (a == b) | close)
+    return np.asarray((np.isnan(a) & np.isnan(b)) | (a == b) | (close & np.isfinite(a) & np.isfinite(b)))
 
 
 def first_difference(a: NDArray[Any], b: NDArray[Any]) -> tuple[int, ...] | None:
