@@ -71,7 +71,7 @@ def test_the_mix_is_the_mean_of_the_others_and_its_targets_are_on_disk(finished:
     written = pl.read_parquet(finished.folder / "targets.parquet")
     assert written.columns == ["open_time", "symbol", *RULES] and len(written) == 600
     assert written["mix"].to_numpy().tobytes() == wanted.ravel().tobytes()
-    assert rows["mix"].refits == "nothing to fit"
+    assert rows["mix"].refits == "never"
 
 
 def test_every_row_is_judged_beside_all_the_others(finished: RunResult) -> None:

@@ -89,7 +89,7 @@ def test_refits_only_every_so_many_folds_and_says_so(ledger: Ledger) -> None:
     result = walk_forward(Learner(refit_every=3), market(240), train=60, test=30, ledger=ledger)
     assert Learner.fits == 2 and [fold.fitted for fold in result.folds] == [True, False, False, True, False, False]
     assert result.refits == "2 in 6 folds"
-    assert walk_forward(Mine(), market(240), train=60, test=30, ledger=ledger).refits == "nothing to fit"
+    assert walk_forward(Mine(), market(240), train=60, test=30, ledger=ledger).refits == "never"
 
 
 def test_the_strategy_that_was_handed_over_stays_as_it_was(ledger: Ledger) -> None:

@@ -15,7 +15,7 @@ from tradewind.evaluate.report import Row, headline, number, percent, share
 
 __all__ = ["bars", "show"]
 
-WIDTH: Final = 132
+WIDTH: Final = 140
 
 
 @contextmanager

@@ -123,10 +123,11 @@ def _table(rows: Sequence[Row]) -> str:
         label = "" if row.verdict is None else f'<span class="label {row.verdict.label.replace(" ", "-")}">{row.verdict.label}</span>'
         deflated = math.nan if row.verdict is None else row.verdict.numbers.get("deflated_sharpe", math.nan)
         cells = (
+            label,
             percent(m["net_return"]),
             f'{number(m["sharpe"])}<span class="beside">{number(m["sharpe_low"])} to {number(m["sharpe_high"])}</span>',
             percent(m["max_drawdown"]), f"{number(m['turnover'], 1)} ×", share(m["cost_share"]),
-            number(deflated, 3), label, escape(row.refits),
+            number(deflated, 3), escape(row.refits),
         )  # fmt: skip
         lines.append(f'<tr><th scope="row">{escape(row.name)}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     note = (

@@ -104,12 +104,15 @@ class Result:
     def refits(self) -> str:
         """How often it was fitted, in words."""
         fits = sum(fold.fitted for fold in self.folds)
-        return f"{fits} in {len(self.folds)} folds" if fits else "nothing to fit"
+        return f"{fits} in {len(self.folds)} folds" if fits else "never"
 
     @cached_property
     def metrics(self) -> dict[str, float]:
         """The numbers of `tradewind.stats.summary`, and `sharpe_low` and `sharpe_high`, the ends of its 90 % bootstrap interval."""
-        return measure(self.account, self.seed)
+        judged = self.verdict.numbers
+        # Where the verdict rests on an interval it is the one to show; a second bootstrap would differ in the last digit.
+        ends = (judged["sharpe_low"], judged["sharpe_high"]) if "sharpe_low" in judged else None
+        return measure(self.account, self.seed, ends)
 
     @cached_property
     def benchmark(self) -> Backtest:
@@ -161,15 +164,17 @@ class Result:
         return write(Page(f"{self.name} on {', '.join(self.market.symbols)}", self.report_rows(), self.windows, settings, provenance), path)
 
 
-def measure(account: Backtest, seed: int = 0) -> dict[str, float]:
-    """The numbers of an account: `tradewind.stats.summary` and the 90 % stationary-bootstrap interval of its Sharpe ratio."""
+def measure(account: Backtest, seed: int = 0, interval: tuple[float, float] | None = None) -> dict[str, float]:
+    """The numbers of an account: `tradewind.stats.summary` and the 90 % interval of its annual Sharpe ratio, bootstrapped unless given."""
     record = account.record
     before = np.concatenate([[account.capital], record.equity[:-1]])
     paid = np.divide(record.fees + record.slippage + record.funding, before, out=np.zeros(len(record)), where=before > 0)
     periods = account.market.periods_per_year
     numbers = summary(account.returns, periods, weights=account.weights, turnover=record.traded, costs=paid)
-    low, high = bootstrap_interval(account.returns, sharpe, seed=seed)
-    return {**numbers, "sharpe_low": float(low) * math.sqrt(periods), "sharpe_high": float(high) * math.sqrt(periods)}
+    if interval is None:
+        low, high = bootstrap_interval(account.returns, sharpe, seed=seed)
+        interval = low * math.sqrt(periods), high * math.sqrt(periods)
+    return {**numbers, "sharpe_low": float(interval[0]), "sharpe_high": float(interval[1])}
 
 
 def finite(numbers: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; } p { margin: .4rem 0; max-width: 
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .88rem; }
 th, td { padding: .34rem .55rem; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; }
-thead th { color: var(--faint); font-weight: 600; vertical-align: bottom; }
+thead th { color: var(--faint); font-weight: 600; vertical-align: bottom; white-space: normal; }
 th[scope=row], td.text { text-align: left; }
 td .beside, th .beside { display: block; color: var(--faint); font-size: .8em; font-weight: 400; }
 td.sum { font-weight: 600; }
@@ -40,7 +40,8 @@ td.loss { background: rgba(var(--loss), calc(var(--strength) * .45)); }
 .label.edge { color: rgb(var(--gain)); } .label.no-edge { color: rgb(var(--loss)); } .label.cannot-tell { color: var(--faint); }
 figure { margin: .6rem 0 0; } svg { width: 100%; min-width: 560px; height: auto; display: block; }
 .grid { stroke: var(--rule); stroke-width: 1; } .across { stroke: var(--faint); stroke-width: 1; stroke-dasharray: 3 3; }
-.tick { fill: var(--faint); font-size: 11px; } .line { fill: none; stroke-width: 1.5; stroke-linejoin: round; }
+.tick { fill: var(--faint); font-size: 11px; }
+.line { fill: none; stroke-width: 1.6; stroke-linejoin: round; vector-effect: non-scaling-stroke; }
 .keys { display: flex; flex-wrap: wrap; gap: .15rem .9rem; margin: .3rem 0; padding: 0; list-style: none; font-size: .86rem; }
 .keys li { cursor: default; }
 .keys svg { display: inline-block; width: 26px; min-width: 0; height: 8px; margin-right: .35rem;
