@@ -162,6 +162,7 @@ def test_prepared_files_that_cannot_be(tmp_path: Path) -> None:
         {"test": 1.0},
         {"test": -0.1},
         {"embargo": -1},
+        {"training": "most"},
         {"epoch": 3},
         {"label": "next"},
         {"embargo": 900},

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self, final
 import numpy as np
 
 from tradewind.core.errors import StateError
+from tradewind.core.limits import fraction, number, whole
 from tradewind.core.seeds import derive
-from tradewind.core.settings import require
 from tradewind.core.types import Array, Features, Forecast, Labels, State
 from tradewind.models.base import Forecaster
 from tradewind.models.rows import Rows, Task, fitted, training_rows
@@ -45,11 +45,11 @@ class LightGBM(Forecaster):
         validation: float = 0.15,
         seed: int = 0,
     ) -> None:
-        require(min(trees, depth, leaf_rows, patience) >= 1, "trees, depth, leaf_rows and patience are at least 1")
-        require(leaves >= 2, f"leaves is {leaves}; a tree has at least 2")
-        require(learning_rate > 0, f"learning_rate is {learning_rate}; it is positive, such as 0.01")
-        require(0 < subsample <= 1 and 0 < column_sample <= 1, "subsample and column_sample are fractions above 0 and up to 1")
-        require(0 <= validation < 1, f"validation is {validation}; it is a fraction of the rows, at least 0 and below 1")
+        whole(trees=trees, depth=depth, leaf_rows=leaf_rows, patience=patience)
+        whole(2, leaves=leaves)
+        number(learning_rate=learning_rate)
+        fraction(one=True, subsample=subsample, column_sample=column_sample)
+        fraction(zero=True, validation=validation)
         self.trees, self.patience, self.validation, self.seed = trees, patience, validation, seed
         self._parameters = {
             "max_depth": depth,

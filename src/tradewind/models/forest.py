@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from tradewind.core.compiled import kernel
 from tradewind.core.errors import StateError
+from tradewind.core.limits import fraction, whole
 from tradewind.core.seeds import derive
-from tradewind.core.settings import require
 from tradewind.core.types import Array, Features, Forecast, Labels, State
 from tradewind.models.base import Forecaster
 from tradewind.models.rows import Rows, Task, fitted, training_rows
@@ -33,8 +33,8 @@ class RandomForest(Forecaster):
     """
 
     def __init__(self, trees: int = 200, depth: int = 8, leaf_rows: int = 20, columns: float = 0.0, seed: int = 0) -> None:
-        require(min(trees, depth, leaf_rows) >= 1, "trees, depth and leaf_rows are at least 1")
-        require(0 <= columns <= 1, f"columns is {columns}; it is a fraction of the columns, or 0 for the square root of their number")
+        whole(trees=trees, depth=depth, leaf_rows=leaf_rows)
+        fraction(zero=True, one=True, columns=columns)
         self.trees, self.depth, self.leaf_rows, self.columns, self.seed = trees, depth, leaf_rows, columns, seed
         self._task: Task | None = None
         self._forest: dict[str, NDArray[Any]] = {}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.core.errors import StateError
-from tradewind.core.settings import require
+from tradewind.core.limits import number, whole
 from tradewind.core.types import Array, Features, Forecast, Labels, State
 from tradewind.features.scale import Standardiser
 from tradewind.models.base import Forecaster
@@ -54,8 +54,8 @@ class Logistic(Forecaster):
     """
 
     def __init__(self, penalty: float = 1.0, iterations: int = 1000) -> None:
-        require(penalty > 0, f"penalty is {penalty}; it is positive: larger shrinks the slopes more")
-        require(iterations >= 1, f"iterations is {iterations}; it is at least 1")
+        number(penalty=penalty)
+        whole(iterations=iterations)
         self.penalty, self.iterations = penalty, iterations
         self._task: Task | None = None
         self._plane: _Plane | None = None
@@ -119,7 +119,7 @@ class Ridge(Forecaster):
     """Least squares with `penalty` times the squared slopes. Classes are learned as one indicator each, clipped and made to sum to one."""
 
     def __init__(self, penalty: float = 1.0) -> None:
-        require(penalty > 0, f"penalty is {penalty}; it is positive: larger shrinks the slopes more")
+        number(penalty=penalty)
         self.penalty = penalty
         self._task: Task | None = None
         self._plane: _Plane | None = None

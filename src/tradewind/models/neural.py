@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from tradewind.core.errors import DataError, StateError
+from tradewind.core.limits import fraction, whole
 from tradewind.core.seeds import derive
 from tradewind.core.settings import build, choose, require
 from tradewind.core.types import Array, Features, Forecast, Labels, State
@@ -75,9 +76,10 @@ class NeuralSettings:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        require(self.stride >= 1, f"stride is {self.stride}; it is a whole number of rows, at least 1")
+        whole(stride=self.stride)
         require_sizes(self.window, self.width, self.heads, self.layers, self.feedforward, self.dropout)
-        require(0 <= self.validation < 1, f"validation is {self.validation}; it is a fraction of the rows, at least 0 and below 1")
+        fraction(zero=True, validation=self.validation)
+        require(isinstance(self.gaps, bool), f"gaps is {self.gaps!r}; it is true or false")
         self.training()
 
     def training(self) -> TrainingSettings:

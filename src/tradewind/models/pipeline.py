@@ -20,6 +20,7 @@ from tradewind import labels
 from tradewind.core.clock import SystemClock
 from tradewind.core.errors import DataError, StateError
 from tradewind.core.files import load_state, save_state, write_json
+from tradewind.core.limits import fraction, whole
 from tradewind.core.market import Market
 from tradewind.core.protocols import Forecaster
 from tradewind.core.settings import require
@@ -103,9 +104,9 @@ def train(
     `test` of the rest (0: none) is judged and nothing else; between them early stopping listens. Raises SettingsError for settings
     that cannot be, DataError for files that cannot be used or parts without a single sequence.
     """
-    require(0 < training < 1, f"training is {training}; it is a fraction of the rows, above 0 and below 1")
-    require(0 <= test < 1, f"test is {test}; it is a fraction of the rows held out, at least 0 and below 1")
-    require(embargo >= 0, f"embargo is {embargo}; it is a number of rows, at least 0")
+    fraction(training=training)
+    fraction(zero=True, test=test)
+    whole(0, embargo=embargo)
     learner = forecaster(model, **settings)
     began = SystemClock().monotonic()
     columns = features if isinstance(features, str) else tuple(features)

@@ -9,8 +9,8 @@ from typing import Any, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
+from tradewind.core import limits
 from tradewind.core.errors import DataError, NotFitted, StateError
-from tradewind.core.settings import require
 from tradewind.core.types import Array, Features, Forecast, Labels, State, Times
 
 __all__ = ["Rows", "Task", "finite_rows", "fitted", "training_rows"]
@@ -135,7 +135,7 @@ class Rows:
         Rows of the earlier part whose answer was not known before the tail begins are in neither: that is the purge. When either
         part would be empty the tail is, and everything is for learning.
         """
-        require(0 <= fraction < 1, f"validation is {fraction}; it is a fraction of the rows, at least 0 and below 1")
+        limits.fraction(zero=True, validation=fraction)
         none = np.zeros(len(self), dtype=np.bool_)
         first = len(self) - int(len(self) * fraction)
         if first >= len(self):

@@ -13,6 +13,7 @@ from typing import cast, final
 import torch
 from torch import Tensor, nn
 
+from tradewind.core.limits import fraction, whole
 from tradewind.core.settings import require
 
 __all__ = ["PriceActionTransformer", "require_sizes"]
@@ -39,7 +40,7 @@ class PriceActionTransformer(nn.Module):
         outputs: int = 1,
     ) -> None:
         super().__init__()
-        require(min(inputs, outputs) >= 1, "inputs and outputs of a net are whole numbers, at least 1")
+        whole(inputs=inputs, outputs=outputs)
         require_sizes(window, width, heads, layers, feedforward, dropout)
         self.embed = nn.Linear(inputs, width)
         self.register_buffer("positions", _sinusoids(window, width), persistent=False)
@@ -59,9 +60,9 @@ class PriceActionTransformer(nn.Module):
 
 def require_sizes(window: int, width: int, heads: int, layers: int, feedforward: int, dropout: float) -> None:
     """Raise SettingsError for sizes that this net cannot have."""
-    require(min(window, heads, layers, feedforward) >= 1, "window, heads, layers and feedforward are whole numbers, at least 1")
-    require(width >= 2 and width % 2 == 0 and width % heads == 0, f"width {width} is not a multiple of 2 and of heads {heads}")
-    require(0 <= dropout < 1, f"dropout is {dropout}; it is a fraction, at least 0 and below 1")
+    whole(window=window, width=width, heads=heads, layers=layers, feedforward=feedforward)
+    require(width % 2 == 0 and width % heads == 0, f"width {width} is not a multiple of 2 and of heads {heads}")
+    fraction(zero=True, dropout=dropout)
 
 
 def _sinusoids(window: int, width: int) -> Tensor:

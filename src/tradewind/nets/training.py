@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from tradewind.core.clock import SystemClock
 from tradewind.core.errors import SettingsError
+from tradewind.core.limits import number, whole
 from tradewind.core.settings import choose, require
 from tradewind.core.types import State
 from tradewind.nets import checkpoint
@@ -53,11 +54,9 @@ class TrainingSettings:
     shuffle: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "patience", "batch", "accumulate", "threads"):
-            value = getattr(self, name)
-            require(isinstance(value, int) and value >= 1, f"{name} is {value!r}; it is a whole number, at least 1")
-        require(self.learning_rate > 0, f"learning_rate is {self.learning_rate}; it is positive, such as 0.001")
-        require(min(self.weight_decay, self.clip, self.max_seconds) >= 0, "weight_decay, clip and max_seconds are not negative")
+        whole(epochs=self.epochs, patience=self.patience, batch=self.batch, accumulate=self.accumulate, threads=self.threads)
+        number(learning_rate=self.learning_rate)
+        number(False, weight_decay=self.weight_decay, clip=self.clip, max_seconds=self.max_seconds)
         require(self.device in DEVICES, f"device {self.device!r} is none of {', '.join(DEVICES)}")
         require(self.bfloat16 in (True, False, "auto"), f"bfloat16 is {self.bfloat16!r}; it is true, false or 'auto'")
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tradewind.core.settings import require
+from tradewind.core.limits import whole
 from tradewind.core.types import Array, Times
 
 __all__ = ["Windows", "windows"]
@@ -63,7 +63,7 @@ def windows(
     with `step`, the bar length in ns: leave out windows in which two neighbours are farther apart than one bar, so that no window
     crosses a gap. Raises SettingsError for a size below 1.
     """
-    require(size >= 1, f"window is {size}; it is a whole number of rows, at least 1")
+    whole(window=size)
     symbol, time = np.nonzero(usable.T)
     first = np.searchsorted(symbol, np.arange(usable.shape[1]))
     end = np.flatnonzero(np.arange(len(time)) - first[symbol] >= size - 1)
