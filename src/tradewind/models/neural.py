@@ -1,7 +1,7 @@
 """The PriceActionTransformer as a Forecaster: windows of standardised rows, the one training loop, a purged tail to stop on.
 
 Paper and sizes: see nets/price_action_transformer. Costs about 3 ms a window and epoch on one core (half with bfloat16 where the
-processor has it): the preset `quick` takes 13 s for 2,900 rows, or 8 s; predicting takes 0.8 ms a row.
+processor has it): the preset `quick` takes 13 s of CPU for 2,900 rows, 8 s with bfloat16; predicting takes 0.8 ms a row.
 Fails on few rows, where it learns noise: compare it with `base-rate` and `logistic` before anything else.
 """
 
