@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from tradewind.core.market import Market
 from tradewind.simulate.costs import Costs
 
 __all__ = ["finds_a_planted_edge", "honest_on_noise", "warmup_is_true"]
+
+BARS: Final = {"momentum": 1500, "reversal": 5000, "waves": 1500, "slow momentum": 6000}
+"""Training and test bars of each planted market: long enough that the rules of the house saw the edge on each of 30 seeds."""
 
 
 def warmup_is_true(subject: StrategySubject) -> None:
@@ -43,7 +47,7 @@ def finds_a_planted_edge(subject: StrategySubject) -> None:
         raise Passed("it is a benchmark and claims no edge")
     found = {}
     for kind in markets.PLANTED:
-        bars = max(6000 if kind.startswith("slow") else 1500, 3 * subject.warmup)
+        bars = max(BARS[kind], 3 * subject.warmup)
         found[kind] = _earnings(subject, markets.planted(kind, subject.warmup + 2 * bars, subject.seed), bars)
         if found[kind] > 3:
             return
