@@ -72,6 +72,7 @@ class Indicated:
     outputs: int
     state: int
     lookback: int
+    lanes: int
     parameters: Array = field(repr=False)
     group: tuple[Any, ...] = field(repr=False)
 
@@ -139,6 +140,7 @@ def _indicated(name: object) -> Indicated:
         outputs=len(indicator.outputs),
         state=indicator.state(numbers),
         lookback=max(1, indicator.lookback(numbers)),
+        lanes=indicator.lanes,
         parameters=parameters,
         group=(id(indicator.kernel), parameters.tobytes()),
     )

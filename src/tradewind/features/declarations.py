@@ -27,7 +27,7 @@ class Indicator:
 
     The functions take the numbers of a name and tell: `warmups`, for each output the bars before its first value; `lookback`, how many
     earlier bars the kernel reads; `state`, how many slots it keeps; `parameters`, what it is given. Every number is at least `least`, and
-    `valid`, or an error says `rule`.
+    `valid`, or an error says `rule`. A kernel with several `lanes` takes that many parameter sets at once, and answers each in its row.
     """
 
     kernel: Kernel
@@ -40,6 +40,7 @@ class Indicator:
     state: Callable[[Numbers], int] = lambda p: 0
     parameters: Callable[[Numbers], Any] = lambda p: p
     least: int = 1
+    lanes: int = 1
     valid: Callable[[Numbers], bool] = lambda p: True
     rule: str = ""
 
@@ -134,7 +135,15 @@ _TREND: Final = (
 
 _MOMENTUM: Final = (
     Indicator(
-        momentum.rsi, ("rsi",), _C, "relative strength index, 0 to 100; 0 before any move", (14,), _changes, state=lambda p: 3, least=2
+        momentum.rsi,
+        ("rsi", "", "", "", "", ""),
+        _C,
+        "relative strength index, 0 to 100; 0 before any move",
+        (14,),
+        _changes,
+        state=lambda p: 7,
+        least=2,
+        lanes=3,
     ),
     Indicator(
         momentum.stochastic,

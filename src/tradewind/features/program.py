@@ -52,22 +52,20 @@ class Program:
     """The compiled features of some symbols; all it carries is `state` (symbol, slot), `lookback` (symbol, row, bar), `seen` (symbol,)."""
 
     def __init__(self, features: Sequence[Indicated], symbols: int) -> None:
-        groups: dict[tuple[Any, ...], Indicated] = {}
-        for item in features:
-            groups.setdefault(item.group, item)
-        calls = list(groups.values())
-        ends = np.cumsum([[0, 0, 0], *([call.state, len(call.parameters), call.outputs] for call in calls)], axis=0)
-        filler = -len(calls) % _STEP if calls else _STEP
+        calls, homes = _calls(features)
+        parameters = [_parameters(call) for call in calls]
+        sizes = [[call[0].state, len(numbers), call[0].outputs] for call, numbers in zip(calls, parameters, strict=True)]
+        ends = np.cumsum([[0, 0, 0], *sizes], axis=0)
         places = [[a, b, c, d, e, f] for (a, c, e), (b, d, f) in itertools.pairwise(ends)]
         self._places = np.array(places, dtype=np.int64).reshape(-1, 6)
-        self._kernels = tuple(call.kernel for call in calls) + (idle,) * filler
-        self._parameters = np.concatenate([np.empty(0), *(call.parameters for call in calls)])
-        first = {group: place[4] for group, place in zip(groups, places, strict=True)}
-        self._rows = np.array([first[item.group] + item.output for item in features], dtype=np.int64)
+        self._kernels = tuple(call[0].kernel for call in calls) + (idle,) * (-len(calls) % _STEP if calls else _STEP)
+        self._parameters = np.concatenate([np.empty(0), *parameters])
+        rows = [places[homes[item.group][0]][4] + homes[item.group][1] + item.output for item in features]
+        self._rows = np.array(rows, dtype=np.int64)
         self._warmups = np.array([item.warmup for item in features], dtype=np.int64)
         self.columns = len(features)
         self.state = np.zeros((symbols, int(ends[-1, 0])))
-        self.lookback = np.empty((symbols, ROWS, max((call.lookback for call in calls), default=1)))
+        self.lookback = np.empty((symbols, ROWS, max((item.lookback for item in features), default=1)))
         self.seen = np.zeros(symbols, dtype=np.int64)
         self.forget()
 
@@ -107,6 +105,26 @@ class Program:
                     f"the state's array {name!r} has shape {None if given is None else given.shape}, these features need {here.shape}"
                 )
             here[:] = given
+
+
+def _calls(features: Sequence[Indicated]) -> tuple[list[list[Indicated]], dict[tuple[Any, ...], tuple[int, int]]]:
+    """The kernel calls, each with a feature a lane, and for each group of features the call and the lane that answer it."""
+    calls: list[list[Indicated]] = []
+    homes: dict[tuple[Any, ...], tuple[int, int]] = {}
+    for item in features:
+        if item.group not in homes:
+            free = (i for i, call in enumerate(calls) if call[0].kernel is item.kernel and len(call) < item.lanes)
+            place = next(free, len(calls))
+            if place == len(calls):
+                calls.append([])
+            homes[item.group] = (place, len(calls[place]))
+            calls[place].append(item)
+    return calls, homes
+
+
+def _parameters(call: list[Indicated]) -> Array:
+    # Lanes that nobody asked for repeat the last.
+    return np.concatenate([item.parameters for item in call + call[-1:] * (call[0].lanes - len(call))])
 
 
 def _compile(function: Kernel) -> None:

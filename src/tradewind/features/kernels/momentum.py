@@ -22,7 +22,8 @@ def _row(bars: Array, row: int, n: int, earlier: int = 0) -> Array:
 @inline_kernel
 def _smoothed(seen: float, value: float, x: float, period: float) -> float:
     """Wilder's average: the mean of the first `period` values, then an exponential average of rate 1 / period. `seen` counts from 1."""
-    return value + (x - value) / (seen if seen < period else period)
+    rate = 1.0 / period
+    return value + (x - value) / seen if seen < period else value * (1.0 - rate) + x * rate
 
 
 @inline_kernel
@@ -34,21 +35,28 @@ def _strength(gain: float, loss: float) -> float:
 
 @kernel
 def rsi(state: Array, bars: Array, parameters: Array, out: Array) -> None:
-    """Relative strength index of the close. parameters: period. state: bars seen, average gain, average loss."""
+    """Relative strength index of the close for three periods at once. parameters: periods. state: bars seen, average gains and losses.
+
+    One average alone leaves the processor waiting for its last value; six keep it busy. The rows of `out` after the third are scratch.
+    """
     n = out.shape[1]
-    close = _row(bars, CLOSE, n, 1)
-    period, seen, gain, loss = parameters[0], state[0], state[1], state[2]
-    rate = 1.0 / period
+    close, first, second, third = _row(bars, CLOSE, n, 1), parameters[0], parameters[1], parameters[2]
+    seen, gain, loss, gain_2, loss_2, gain_3, loss_3 = state[0], state[1], state[2], state[3], state[4], state[5], state[6]
     for t in range(n):
         if seen > 0.0:
             change = close[t + 1] - close[t]
-            weight = rate if seen >= period else 1.0 / seen
-            kept = 1.0 - weight
-            gain = gain * kept + max(change, 0.0) * weight
-            loss = loss * kept + max(-change, 0.0) * weight
+            up, down = max(change, 0.0), max(-change, 0.0)
+            gain, loss = _smoothed(seen, gain, up, first), _smoothed(seen, loss, down, first)
+            gain_2, loss_2 = _smoothed(seen, gain_2, up, second), _smoothed(seen, loss_2, down, second)
+            gain_3, loss_3 = _smoothed(seen, gain_3, up, third), _smoothed(seen, loss_3, down, third)
         seen += 1.0
-        out[0, t] = _strength(gain, loss)
-    state[0], state[1], state[2] = seen, gain, loss
+        out[0, t], out[1, t], out[2, t] = gain, gain_2, gain_3
+        out[3, t], out[4, t], out[5, t] = loss, loss_2, loss_3
+    for lane in range(3):
+        answer, against = out[lane], out[3 + lane]
+        for t in range(n):
+            answer[t] = _strength(answer[t], against[t])
+    state[0], state[1], state[2], state[3], state[4], state[5], state[6] = seen, gain, loss, gain_2, loss_2, gain_3, loss_3
 
 
 @kernel
@@ -120,14 +128,16 @@ def _extremes(bars: Array, n: int, window: int, top: Array, bottom: Array) -> No
     high, low = _row(bars, HIGH, n), _row(bars, LOW, n)
     for t in range(n):
         top[t], bottom[t] = high[t], low[t]
-    # Two lags a pass halve the traffic; an odd one out is looked at twice, which changes no extreme.
-    for lag in range(1, window, 2):
-        near_high, near_low = _row(bars, HIGH, n, lag), _row(bars, LOW, n, lag)
-        far = min(lag + 1, window - 1)
-        far_high, far_low = _row(bars, HIGH, n, far), _row(bars, LOW, n, far)
+    # Four lags a pass quarter the traffic; where fewer are left, the last is looked at again, which changes no extreme.
+    oldest = window - 1
+    for lag in range(1, window, 4):
+        b, c, d = min(lag + 1, oldest), min(lag + 2, oldest), min(lag + 3, oldest)
+        high_a, high_b, high_c, high_d = _row(bars, HIGH, n, lag), _row(bars, HIGH, n, b), _row(bars, HIGH, n, c), _row(bars, HIGH, n, d)
+        low_a, low_b, low_c, low_d = _row(bars, LOW, n, lag), _row(bars, LOW, n, b), _row(bars, LOW, n, c), _row(bars, LOW, n, d)
         for t in range(n):
-            top[t] = max(top[t], max(near_high[t], far_high[t]))
-            bottom[t] = min(bottom[t], min(near_low[t], far_low[t]))
+            top[t] = max(top[t], max(max(high_a[t], high_b[t]), max(high_c[t], high_d[t])))
+        for t in range(n):
+            bottom[t] = min(bottom[t], min(min(low_a[t], low_b[t]), min(low_c[t], low_d[t])))
 
 
 @kernel
@@ -171,20 +181,38 @@ def commodity_channel(state: Array, bars: Array, parameters: Array, out: Array) 
     # Distances from the newest price, so that a flat window is exactly its own mean.
     for t in range(n):
         mean[t] = deviation[t] = 0.0
-    for lag in range(1, window, 2):
-        near, far = _row(bars, TYPICAL, n, lag), _row(bars, TYPICAL, n, lag + 1 if lag + 1 < window else 0)
+    lag = window
+    while lag >= 4:
+        lag -= 4
+        a, b, c, d = (
+            _row(bars, TYPICAL, n, lag + 3),
+            _row(bars, TYPICAL, n, lag + 2),
+            _row(bars, TYPICAL, n, lag + 1),
+            _row(bars, TYPICAL, n, lag),
+        )
         for t in range(n):
-            mean[t] += (near[t] - price[t]) + (far[t] - price[t])
+            mean[t] += ((a[t] - price[t]) + (b[t] - price[t])) + ((c[t] - price[t]) + (d[t] - price[t]))
+    for left in range(1, lag):
+        a = _row(bars, TYPICAL, n, left)
+        for t in range(n):
+            mean[t] += a[t] - price[t]
     for t in range(n):
         mean[t] = price[t] + mean[t] / window
-    for lag in range(0, window - 1, 2):
-        near, far = _row(bars, TYPICAL, n, lag), _row(bars, TYPICAL, n, lag + 1)
+    lag = window
+    while lag >= 4:
+        lag -= 4
+        a, b, c, d = (
+            _row(bars, TYPICAL, n, lag + 3),
+            _row(bars, TYPICAL, n, lag + 2),
+            _row(bars, TYPICAL, n, lag + 1),
+            _row(bars, TYPICAL, n, lag),
+        )
         for t in range(n):
-            deviation[t] += abs(near[t] - mean[t]) + abs(far[t] - mean[t])
-    if window % 2 == 1:
-        oldest = _row(bars, TYPICAL, n, window - 1)
+            deviation[t] += (abs(a[t] - mean[t]) + abs(b[t] - mean[t])) + (abs(c[t] - mean[t]) + abs(d[t] - mean[t]))
+    for left in range(lag):
+        a = _row(bars, TYPICAL, n, left)
         for t in range(n):
-            deviation[t] += abs(oldest[t] - mean[t])
+            deviation[t] += abs(a[t] - mean[t])
     for t in range(n):
         spread = 0.015 * deviation[t] / window
         deviation[t] = (price[t] - mean[t]) / spread if spread > 0.0 else 0.0

@@ -42,7 +42,7 @@ def _average(seen: float, value: float, x: float, period: float, rate: float) ->
     """The next exponential average: the plain mean of the first `period` values, TA-Lib's seed, and smoothing from there."""
     if seen < period:
         return value + (x - value) / (seen + 1.0)
-    return value + rate * (x - value)
+    return value * (1.0 - rate) + rate * x
 
 
 @kernel
@@ -122,23 +122,22 @@ def directional(state: Array, bars: Array, parameters: Array, out: Array) -> Non
     n = out.shape[1]
     high, low, true_range = _row(bars, HIGH, n, 1), _row(bars, LOW, n, 1), _row(bars, TRUE_RANGE, n)
     period = parameters[0]
-    kept = 1.0 - 1.0 / period
+    rate = 1.0 / period
+    kept = 1.0 - rate
     seen, plus, minus, total, adx = state[0], state[1], state[2], state[3], state[4]
     for t in range(n):
+        # Chosen without branches, which random prices would make the processor guess wrong.
+        rise, fall = high[t + 1] - high[t], low[t] - low[t + 1]
+        up = max(rise, 0.0) if rise > fall else 0.0
+        down = max(fall, 0.0) if fall > rise else 0.0
         if seen > 0.0:
-            rise, fall = high[t + 1] - high[t], low[t] - low[t + 1]
             decay = kept if seen >= period else 1.0
-            plus = plus * decay + (rise if rise > fall and rise > 0.0 else 0.0)
-            minus = minus * decay + (fall if fall > rise and fall > 0.0 else 0.0)
+            plus = plus * decay + up
+            minus = minus * decay + down
             total = total * decay + true_range[t]
-        scale = 100.0 / total if total > 0.0 else 0.0
-        both = plus + minus
-        if seen >= period and total > 0.0 and both > 0.0:
-            index = 100.0 * abs(plus - minus) / both
-            if seen < 2.0 * period:
-                adx += index / period
-            else:
-                adx = adx * kept + index / period
+        both, scale = plus + minus, 100.0 / total if total > 0.0 else 0.0
+        if seen >= period and both > 0.0:
+            adx = adx * (kept if seen >= 2.0 * period else 1.0) + rate * (abs(plus - minus) / both)
         seen += 1.0
-        out[0, t], out[1, t], out[2, t] = adx, plus * scale, minus * scale
+        out[0, t], out[1, t], out[2, t] = 100.0 * adx, plus * scale, minus * scale
     state[0], state[1], state[2], state[3], state[4] = seen, plus, minus, total, adx
