@@ -22,7 +22,7 @@ TRAINING: Final = 260
 TESTING: Final = 150
 LOOK_AHEAD: Final = (
     "it knows bars after it; look for shift(-1), a centred window, a statistic or rank of the whole sample, back-filling, "
-    "a slower timeframe joined on open time, or the future of another symbol"
+    "a slower timeframe joined on open time, the future of another symbol, or the memory behind a slice"
 )
 
 
