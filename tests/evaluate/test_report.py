@@ -65,6 +65,18 @@ def test_every_section_is_there_with_the_verdict_first(page: Page) -> None:
     assert text.count('<tr><th scope="row">8</th>') == 1  # eight folds
 
 
+def test_each_number_stands_under_its_name(result: Result, page: Page) -> None:
+    table = re.search(r"<table>.*?</table>", render(page))
+    assert table is not None
+    heads = re.findall(r"<th>(.*?)</th>", table[0])[1:]
+    cells = [re.sub(r"<[^>]*>", " ", cell).split() for cell in re.findall(r"<td>(.*?)</td>", table[0].split("<tr>")[-1])]
+    shown = dict(zip(heads, cells, strict=True))
+    assert " ".join(shown["Verdict"]) == result.verdict.label and shown["Net return"][0] == percent(result.metrics["net_return"]).split()[0]
+    assert shown["Sharpe, 90 % interval"][0] == number(result.metrics["sharpe"]) and shown["Refits"] == ["never"]
+    assert shown["Drawdown"][0] == percent(result.metrics["max_drawdown"]).split()[0]
+    assert shown["Deflated Sharpe"] == [number(result.verdict.numbers["deflated_sharpe"], 3)]
+
+
 def test_equal_runs_give_equal_pages(page: Page) -> None:
     assert render(page) == render(page)
 

@@ -104,13 +104,13 @@ def _lead(rows: Sequence[Row]) -> str:
 
 
 COLUMNS: Final = (
+    "Verdict",
     "Net return",
     "Sharpe, 90 % interval",
     "Drawdown",
     "Turnover a year",
     "Cost share",
     "Deflated Sharpe",
-    "Verdict",
     "Refits",
 )
 
