@@ -152,7 +152,7 @@ def _curves(page: Page) -> str:
     market, rows = page.account.market, page.rows
     equity = {row.name: row.account.equity / row.account.capital for row in rows}
     log = all((curve > 0).all() for curve in equity.values())
-    window = int(min(market.bars("30d"), max(2, len(market) // 4)))
+    window = int(min(max(market.bars("30d"), 90), max(2, len(market) // 4)))
     rolled = {row.name: rolling_sharpe(row.account.returns, window, market.periods_per_year) for row in rows}
     under = {name: drawdown(np.concatenate([[1.0], curve]))[1:] for name, curve in equity.items()}
     keys = _keys(list(equity))
