@@ -20,7 +20,7 @@ from tradewind.features.catalog import Chosen, Indicated, Wanted, resolve
 from tradewind.features.custom import INPUTS, Feature
 from tradewind.features.program import Linked, Panels, Program
 
-__all__ = ["Live", "Stream"]
+__all__ = ["Live", "Steps", "Stream"]
 
 _BEFORE_ALL: Final = np.iinfo(np.int64).min
 

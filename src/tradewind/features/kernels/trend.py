@@ -42,7 +42,8 @@ def _average(seen: float, value: float, x: float, period: float, rate: float) ->
     """The next exponential average: the plain mean of the first `period` values, TA-Lib's seed, and smoothing from there."""
     if seen < period:
         return value + (x - value) / (seen + 1.0)
-    return value * (1.0 - rate) + rate * x
+    # As a step towards x, a flat price is exactly its own average and never crosses another one.
+    return value + rate * (x - value)
 
 
 @kernel
