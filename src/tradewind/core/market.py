@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 import numpy as np
 
+from tradewind.core.arrays import Array, Times, long_frame
 from tradewind.core.clock import DAY, format_time, parse_duration, parse_time, timeframe_name
 from tradewind.core.errors import DataError
 from tradewind.core.settings import choose
-from tradewind.core.types import Array, Times, long_frame
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
+from tradewind.core.arrays import Array, Times, long_frame
 from tradewind.core.errors import DataError
+from tradewind.core.market import Market
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from tradewind.core.market import Market
-
 __all__ = ["Array", "Features", "Forecast", "Labels", "Outcome", "Portfolio", "State", "Target", "Targets", "Times", "View", "long_frame"]
 
-Array: TypeAlias = NDArray[np.float64]
-Times: TypeAlias = NDArray[np.int64]
 Targets: TypeAlias = NDArray[np.float64]
 """(time, symbol): signed weights of equity wanted after each bar's close; NaN keeps what is held."""
 
@@ -215,12 +213,3 @@ class Outcome:
     known: int
     returns: Array
     weights: Array
-
-
-def long_frame(open_time: Times, symbols: tuple[str, ...], columns: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
-    """A long polars frame, sorted by time and symbol: `open_time` (datetime[ns, UTC]), `symbol`, then `columns`, each (time, symbol)."""
-    import polars as pl
-
-    times = pl.Series("open_time", np.repeat(open_time, len(symbols))).cast(pl.Datetime("ns", "UTC"))
-    names = pl.Series("symbol", list(symbols) * len(open_time), dtype=pl.String)
-    return pl.DataFrame([times, names, *(pl.Series(name, np.ascontiguousarray(array).reshape(-1)) for name, array in columns.items())])
