@@ -32,7 +32,8 @@ app = typer.Typer(
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Bars: fetch, check, query, and the bundled samples.")
 app.add_typer(data, name="data")
 
-Files = Annotated[list[str] | None, typer.Option("--data", metavar="FILE", help="Parquet, CSV or feather bars; repeat for several files.")]
+Files = Annotated[list[str] | None, typer.Option("--data", metavar="FILE", help="Parquet, CSV or feather bars; several files may follow.")]
+More = Annotated[list[str] | None, typer.Argument(metavar="[FILE]...", help="More files, after --data FILE.")]
 Repairs = Annotated[list[str] | None, typer.Option("--repair", help="Mend bars: sort, drop-duplicates, drop-invalid, ...; repeatable.")]
 Bundled = Annotated[str, typer.Option("--market", help="A bundled market: btc-15m, btc-1d or us-daily.")]
 Symbols = Annotated[str | None, typer.Option(help="Some of the symbols, with commas between.")]
@@ -75,11 +76,12 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 @app.command()
 def run(
+    more: More = None,
     market: Bundled = "btc-15m",
     files: Files = None,
     repair: Repairs = None,
     symbols: Symbols = None,
-    strategies: Annotated[str | None, typer.Option(help="Rows, with commas between; hold is always there.")] = None,
+    strategies: Annotated[str | None, typer.Option(help="Rows, or my_module:Mine, with commas between.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer and lighter fits, the same rows.")] = False,
     fee_bps: Fee = 10.0,
     slippage_bps: Slippage = 2.0,
@@ -103,10 +105,10 @@ def run(
 
     with bars() as progress:
         if manifest is not None:
-            result = job.rerun(manifest, out, data=files or (), jobs=jobs, progress=progress)
+            result = job.rerun(manifest, out, data=_files(files, more), jobs=jobs, progress=progress)
         else:
             settings = RunSettings(
-                market=market, data=tuple(files or ()), repair=tuple(repair or ()), symbols=_listed(symbols) or (),
+                market=market, data=_files(files, more), repair=tuple(repair or ()), symbols=_listed(symbols) or (),
                 strategies=_listed(strategies) or ROWS, start=start, end=end, train=_window(train), test=_window(test),
                 embargo=_window(embargo), anchored=anchored, fee_bps=fee_bps, slippage_bps=slippage_bps, latency=latency, seed=seed,
                 quick=quick,
@@ -163,6 +165,8 @@ def train(
     from tradewind.models.pipeline import train as pipeline
 
     settings = dict(_setting(change) for change in changes or ())
+    for key in {"model", "out", "progress", "repair", "source"} & settings.keys():
+        raise SettingsError(f"--set {key}: is no setting of the model; the flags of `tradewind train --help` say where things go")
     total = int(settings.get("epochs", 0)) if str(settings.get("epochs", 0)).isdigit() else 0
     with bars() as progress:
         done = pipeline(
@@ -222,10 +226,18 @@ def fetch(
     store: Annotated[str, typer.Option(help="Folder of the store; bars that are there are kept.")] = "store",
 ) -> None:
     """Download closed bars into a store; run it again to continue."""
+    from tradewind.core.clock import SystemClock, parse_duration, parse_time
     from tradewind.data import fetch as download
+    from tradewind.evaluate.display import bars
 
-    for series in download(exchange, _listed(symbols) or (), timeframe, since, store):
-        print(series)
+    start, step = parse_time(since), parse_duration(timeframe)
+    total = max(1, (SystemClock().now() - start) // step)
+    with bars() as progress:
+        fetched = download(
+            exchange, _listed(symbols) or (), timeframe, start, store,
+            progress=lambda series: progress(series.symbol, min(total, (series.until - start) // step), total),
+        )  # fmt: skip
+    print("\n".join(series.to_text() for series in fetched))
 
 
 @data.command()
@@ -267,6 +279,12 @@ def _bars(market: str, files: list[str] | None, repair: list[str] | None) -> Mar
     from tradewind.data import read, sample
 
     return read(files, repair=tuple(repair or ())) if files else sample(market)
+
+
+def _files(files: list[str] | None, more: list[str] | None) -> tuple[str, ...]:
+    if more and not files:
+        raise SettingsError(f"{more[0]!r} stands alone; write --data {more[0]} for files, --market {more[0]} for a bundled market")
+    return (*(files or ()), *(more or ()))
 
 
 def _tell(result: RunResult) -> None:

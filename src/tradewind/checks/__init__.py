@@ -6,11 +6,8 @@ goes through all of them, one result at a time; `tradewind check my_module:Mine`
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
 from tradewind.checks.conduct import (
@@ -29,7 +26,7 @@ from tradewind.checks.merit import finds_a_planted_edge, honest_on_noise, warmup
 from tradewind.checks.subject import StrategySubject
 from tradewind.core.errors import CheckFailed, SettingsError
 from tradewind.core.market import Market
-from tradewind.core.settings import choose, suggest
+from tradewind.core.settings import choose, load
 
 __all__ = [
     "CheckFailed",
@@ -144,30 +141,6 @@ def kind_of(subject: Any) -> str:
         f"{subject!r} is neither a strategy (it has no decide), nor a forecaster (no predict), nor a feature (not made by "
         "@tradewind.features.feature)"
     )
-
-
-def load(place: str) -> Any:
-    """The object at `my_module:Name`, found as Python finds modules and in the current folder.
-
-    Raises SettingsError when the module or the name is not there or the module cannot be imported.
-    """
-    module_name, colon, name = place.partition(":")
-    if not colon or not module_name or not name:
-        raise SettingsError(f"{place!r} is no place of an object; write my_module:MyStrategy")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise SettingsError(f"{module_name} cannot be imported: {type(error).__name__}: {error}") from error
-    found = module
-    for part in name.split("."):
-        if not hasattr(found, part):
-            public = [known for known in vars(module) if not known.startswith("_")]
-            raise SettingsError(f"{module_name} has no {part!r}{suggest(part, public)}")
-        found = getattr(found, part)
-    return found
 
 
 def _object(subject: Any) -> Any:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tradewind.core.errors import SettingsError
 
-__all__ = ["build", "choose", "require", "suggest"]
+__all__ = ["build", "choose", "load", "require", "suggest"]
 
 T = TypeVar("T")
 
@@ -47,3 +50,27 @@ def require(condition: bool, message: str) -> None:
     """Raise SettingsError with `message` unless `condition` holds: the one-line validation of settings."""
     if not condition:
         raise SettingsError(message)
+
+
+def load(place: str) -> Any:
+    """The object at `my_module:Name`, found as Python finds modules and in the current folder.
+
+    Raises SettingsError when the module or the name is not there or the module cannot be imported.
+    """
+    module_name, colon, name = place.partition(":")
+    if not colon or not module_name or not name:
+        raise SettingsError(f"{place!r} is no place of an object; write my_module:MyStrategy")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # whatever a stranger's module does wrong while it loads is told in one line
+        raise SettingsError(f"{module_name} cannot be imported: {type(error).__name__}: {error}") from error
+    found = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            public = [known for known in vars(module) if not known.startswith("_")]
+            raise SettingsError(f"{module_name} has no {part!r}{suggest(part, public)}")
+        found = getattr(found, part)
+    return found

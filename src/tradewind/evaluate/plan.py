@@ -32,8 +32,9 @@ class RunSettings:
     """What a run does; every field is a flag of `tradewind run`.
 
     `market`: a bundled market, unless `data` names files, mended by `repair` as `tradewind.data.read` does. `symbols`: some of them;
-    `start`, `end`: ISO times that bars open at or after, and before. `strategies`: rows; `hold` is always there. `train`, `test`,
-    `embargo`: durations or bars, see `walk_forward`. `quick`: fewer and lighter fits. Raises SettingsError for what cannot be.
+    `start`, `end`: ISO times that bars open at or after, and before. `strategies`: rows, by name or as my_module:Mine; `hold` is always
+    there. `train`, `test`, `embargo`: durations or bars, see `walk_forward`. `quick`: fewer and lighter fits. Raises SettingsError for
+    what cannot be.
     """
 
     market: str = "btc-15m"
@@ -57,7 +58,9 @@ class RunSettings:
         for name in ("data", "repair", "symbols", "strategies"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in self.strategies:
-            choose(name, dict.fromkeys(names()), "strategy")
+            # A class of the user's own, my_module:Mine, is looked up when it is made.
+            if ":" not in name:
+                choose(name, dict.fromkeys(names()), "strategy")
         twice = [name for name in self.strategies if self.strategies.count(name) > 1]
         require(not twice, f"strategies name {twice[:1]} twice; each row is run once")
         object.__setattr__(self, "strategies", ("hold", *(name for name in self.strategies if name != "hold")))

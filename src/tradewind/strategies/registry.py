@@ -13,7 +13,7 @@ from typing import Any, Final, cast, final
 import numpy as np
 
 from tradewind.core.protocols import Strategy
-from tradewind.core.settings import build, choose, require
+from tradewind.core.settings import build, choose, load, require
 
 __all__ = ["describe", "descriptions", "names", "register", "strategy"]
 
@@ -71,12 +71,12 @@ _MARK: Final = "_registered"
 
 
 def strategy(name: str, **settings: Any) -> Strategy:
-    """A new strategy by name. `tradewind.strategies()` lists the names.
+    """A new strategy by name (`tradewind.strategies()` lists them), or of your own class at `my_module:Mine`.
 
     Settings given as dicts are merged into the preset's dict, key by key. Raises SettingsError, with the nearest known word, for an
     unknown name or setting, and for settings that cannot be.
     """
-    entry = choose(name, _TABLE, "strategy")
+    entry = _Entry(load(name), name) if ":" in name else choose(name, _TABLE, "strategy")
     merged = _merged(entry.preset, settings)
     factory = entry.factory()
     built = build(factory, merged, f"strategy {name!r}")
