@@ -16,7 +16,7 @@ from tradewind.core.market import Market
 from tradewind.core.settings import require
 from tradewind.core.types import Array, Labels, Times
 
-__all__ = ["NEVER", "horizon_return", "meta_label", "next_bar_direction"]
+__all__ = ["NEVER", "horizon_return", "known_of", "meta_label", "next_bar_direction"]
 
 NEVER: Final = int(np.iinfo(np.int64).max)
 """`known` of a row without an answer."""
