@@ -76,7 +76,7 @@ def test_your_own() -> None:
     built = tw.strategy("sized", size=0.5, model=Sized(0.1))
     name, settings = registry.describe(built)
     assert (name, settings["size"]) == ("sized", 0.5)
-    assert settings["model"] == {"class": f"{__name__}.Sized", "size": 0.1, "model": None}
+    assert settings["model"] == {"class": f"{__name__}.Sized", "attributes": {"size": 0.1, "model": None}}
     registry.register("sized", Sized)
     with pytest.raises(SettingsError, match="'hold' is taken"):
         registry.register("hold", Sized)
@@ -87,7 +87,15 @@ def test_your_own() -> None:
 def test_describe_an_object_made_by_its_class() -> None:
     name, settings = registry.describe(Sized(np.float64(0.25), model=np.arange(2)))
     assert name == f"{__name__}.Sized"
-    assert settings == {"size": 0.25, "model": [0, 1]}
+    assert settings["size"] == 0.25
+    assert settings["model"]["shape"] == [2]
+    assert settings["model"] != registry.describe(Sized(0.25, model=np.arange(1, 3)))[1]["model"]
+
+
+def test_describe_an_object_that_refers_to_itself_ends() -> None:
+    loop = Sized(0.1)
+    loop.model = loop
+    assert registry.describe(loop)[1]["size"] == 0.1
 
 
 def test_listing_names_loads_no_strategy() -> None:

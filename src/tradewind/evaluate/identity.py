@@ -7,16 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
 
-import numpy as np
-
 from tradewind.core.files import canonical_json, sha256
 from tradewind.core.protocols import Strategy
+from tradewind.strategies.plain import MARK, outline
 from tradewind.strategies.registry import describe
 
 __all__ = ["digest", "identify", "package_digest"]
 
 _PACKAGE: Final = "tradewind"
-_DEPTH: Final = 8
 
 
 def digest(value: Any) -> str:
@@ -31,10 +29,10 @@ def identify(strategy: object) -> dict[str, Any]:
     so an untrained object of the same class with other numbers is another configuration.
     """
     own = type(strategy)
-    if hasattr(strategy, "_registered"):
+    if hasattr(strategy, MARK):
         name, settings = describe(cast(Strategy, strategy))
     else:
-        name, settings = f"{own.__module__}.{own.__qualname__}", _plain(getattr(strategy, "__dict__", {}), 0)
+        name, settings = f"{own.__module__}.{own.__qualname__}", outline(getattr(strategy, "__dict__", {}))
     known = {"name": name, "settings": settings}
     return known if own.__module__.partition(".")[0] == _PACKAGE else {**known, "code": _code(own)}
 
@@ -53,25 +51,3 @@ def _code(owner: type) -> str:
         # A class typed at a prompt has no file; the compiled code of its methods stands in for it.
         methods = {name: method.__code__.co_code.hex() for name, method in vars(owner).items() if inspect.isfunction(method)}
         return digest(methods)
-
-
-def _plain(value: Any, depth: int) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if np.isfinite(value) else str(value)
-    if isinstance(value, np.ndarray):
-        return {"dtype": str(value.dtype), "shape": list(value.shape), "sha256": sha256(np.ascontiguousarray(value).tobytes())}
-    named = value if hasattr(value, "__qualname__") else type(value)
-    if depth >= _DEPTH:
-        return f"{named.__module__}.{named.__qualname__}"
-    if isinstance(value, dict):
-        return {str(key): _plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, depth + 1) for item in value]
-    if isinstance(value, set | frozenset):
-        return sorted(digest(_plain(item, depth + 1)) for item in value)
-    inner = {} if named is value else _plain(getattr(value, "__dict__", {}), depth + 1)
-    return {"class": f"{named.__module__}.{named.__qualname__}", "attributes": inner}

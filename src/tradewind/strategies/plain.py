@@ -1,7 +1,8 @@
-"""Attributes as data: what `Strategy.state()` saves when a class does not say it itself.
+"""Attributes as data: what `Strategy.state()` saves when a class does not say it itself, and how any object is told in words.
 
 Numbers, strings, None, lists, tuples, dicts and numpy arrays become a `State`, in any nesting; anything else is refused by name,
-because a state is read back without running code. Costs one pass over the attributes; fails, loudly, on objects of other classes.
+because a state is read back without running code. `outline` describes whatever there is, for the ledger; nothing is made from that again.
+Costs one pass over the attributes; fails, loudly, on objects of other classes.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.core.errors import StateError
+from tradewind.core.files import sha256
 from tradewind.core.types import State
 
-__all__ = ["from_state", "to_state"]
+__all__ = ["MARK", "from_state", "outline", "to_state"]
+
+MARK: Final = "_registered"
+"""The attribute in which an object that was made by name remembers its name and settings; deep copies keep it."""
 
 _TAG: Final = "$"
 """Key that marks what JSON has no form for: arrays, tuples, non-finite floats and dicts with other keys than strings."""
@@ -83,3 +88,32 @@ def _decode(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
             raise StateError(
                 f"the state holds {kind!r} at {value.get('at')!r}, which cannot be read; it was cut or written by something else"
             )
+
+
+def outline(value: Any, depth: int = 8) -> Any:
+    """`value` in JSON's words, for reports, manifests and ledgers; it cannot be made again from them, but equal values give equal words.
+
+    Arrays become shape and sha256, objects made by name their name and settings, other objects their class and all their attributes,
+    `depth` levels down.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, np.ndarray):
+        return {"dtype": str(value.dtype), "shape": list(value.shape), "sha256": sha256(np.ascontiguousarray(value).tobytes())}
+    named = value if hasattr(value, "__qualname__") else type(value)
+    place = f"{named.__module__}.{named.__qualname__}"
+    if depth == 0:
+        return place
+    if isinstance(value, Mapping):
+        return {str(key): outline(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [outline(item, depth - 1) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((outline(item, depth - 1) for item in value), key=repr)
+    if hasattr(value, MARK):
+        return dict(zip(("strategy", "settings"), getattr(value, MARK), strict=True))
+    return {"class": place, **({} if named is value else {"attributes": outline(getattr(value, "__dict__", {}), depth - 1)})}

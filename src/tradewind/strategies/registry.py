@@ -6,14 +6,12 @@ import contextlib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, is_dataclass
-from dataclasses import fields as dataclass_fields
+from dataclasses import dataclass, field
 from typing import Any, Final, cast, final
-
-import numpy as np
 
 from tradewind.core.protocols import Strategy
 from tradewind.core.settings import build, choose, load, require
+from tradewind.strategies.plain import MARK, outline
 
 __all__ = ["describe", "descriptions", "names", "register", "strategy"]
 
@@ -66,8 +64,6 @@ _TABLE: Final[dict[str, _Entry]] = {
     ),
     "mix": _Entry("mix:Mix", "the mean of other strategies, each with its own paper book"),
 }
-_MARK: Final = "_registered"
-"""The attribute in which an object that was made by name remembers its name and settings; deep copies keep it."""
 
 
 def strategy(name: str, **settings: Any) -> Strategy:
@@ -83,7 +79,7 @@ def strategy(name: str, **settings: Any) -> Strategy:
     defaults = {p.name: p.default for p in inspect.signature(factory).parameters.values() if p.default is not p.empty}
     # An object of a foreign class with slots cannot remember its name; describe() then tells its class and attributes.
     with contextlib.suppress(AttributeError):
-        setattr(built, _MARK, (name, _plain({**defaults, **merged})))
+        setattr(built, MARK, (name, outline({**defaults, **merged})))
     return built
 
 
@@ -125,32 +121,9 @@ def describe(built: Strategy) -> tuple[str, dict[str, Any]]:
     One that was made by name gives that name and every setting, defaults included. Any other object gives the name of its class with
     its module, and its attributes that do not begin with an underscore.
     """
-    marked = getattr(built, _MARK, None)
+    marked = getattr(built, MARK, None)
     if marked is not None:
         name, settings = marked
         return name, dict(settings)
     attributes = {name: value for name, value in getattr(built, "__dict__", {}).items() if not name.startswith("_")}
-    return f"{type(built).__module__}.{type(built).__qualname__}", _plain(attributes)
-
-
-def _plain(value: Any) -> Any:
-    """`value` in JSON's words; objects that JSON has none for become their class and public attributes."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if np.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if is_dataclass(value) and not isinstance(value, type):
-        return {entry.name: _plain(getattr(value, entry.name)) for entry in dataclass_fields(value)}
-    if hasattr(value, _MARK):
-        return dict(zip(("strategy", "settings"), getattr(value, _MARK), strict=True))
-    named = value if callable(value) and hasattr(value, "__qualname__") else type(value)
-    public = {name: item for name, item in getattr(value, "__dict__", {}).items() if not name.startswith("_")}
-    return {"class": f"{named.__module__}.{named.__qualname__}", **({} if named is value else _plain(public))}
+    return f"{type(built).__module__}.{type(built).__qualname__}", outline(attributes)
