@@ -36,7 +36,7 @@ PUBLIC = [
     "Costs", "Features", "Forecast", "Forecaster", "Labels", "Market", "Outcome",
     "Portfolio", "State", "Strategy", "Target", "TradewindError", "View", "backtest",
     "checks", "data", "evaluate", "features", "forecaster", "forecasters", "labels",
-    "stats", "strategies", "strategy", "synthetic", "walk_forward", "__version__",
+    "stats", "strategies", "strategy", "sweep", "synthetic", "walk_forward", "__version__",
 ]
 # fmt: on
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tradewind.models.base import Forecaster
     from tradewind.models.registry import forecaster, forecasters
     from tradewind.simulate.costs import Costs
+    from tradewind.simulate.sweep import sweep
     from tradewind.strategies.base import Strategy
     from tradewind.strategies.registry import strategy
 
@@ -49,6 +50,7 @@ _HOMES: Final = {
     "stats": "tradewind.stats",
     "strategies": "tradewind.strategies",
     "strategy": "tradewind.strategies.registry:strategy",
+    "sweep": "tradewind.simulate.sweep:sweep",
     "synthetic": "tradewind.data.synthetic",
     "walk_forward": "tradewind.evaluate.walk_forward:walk_forward",
 }

@@ -33,7 +33,7 @@ def test_next_bar_direction_calls_an_unchanged_close_not_up():
 def test_nothing_is_answered_in_a_market_shorter_than_the_horizon():
     y = labels.horizon_return(candles([bar(1), bar(2)]), 5)
     assert np.isnan(y.values).all() and (y.end == -1).all()
-    with pytest.raises(SettingsError, match="at least 1 bar"):
+    with pytest.raises(SettingsError, match="horizon is 0; it is a whole number, at least 1"):
         labels.horizon_return(candles([bar(1)]), 0)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.core.errors import DataError
+from tradewind.core.limits import whole
 from tradewind.core.settings import require
 from tradewind.core.types import Array, Labels
 
@@ -61,9 +62,7 @@ class WalkForward:
     embargo: int = 0
 
     def __post_init__(self) -> None:
-        require(self.train >= 1, f"train is {self.train} bars; at least 1 is needed")
-        require(self.test >= 1, f"test is {self.test} bars; at least 1 is needed")
-        require(self.step is None or self.step >= 1, f"step is {self.step} bars; at least 1 is needed")
+        whole(train=self.train, test=self.test, step=1 if self.step is None else self.step)
         require(
             0 <= self.embargo < self.train, f"embargo is {self.embargo} of {self.train} training bars; it leaves at least 1 to train on"
         )
@@ -132,8 +131,8 @@ class PurgedKFold:
     embargo: int = 0
 
     def __post_init__(self) -> None:
-        require(self.folds >= 2, f"folds is {self.folds}; at least 2 are needed")
-        require(self.embargo >= 0, f"embargo is {self.embargo} bars; it cannot be negative")
+        whole(2, folds=self.folds)
+        whole(0, embargo=self.embargo)
 
     def split(self, labels: Labels | Sequence[int] | NDArray[np.int64]) -> Iterator[tuple[Rows, Rows]]:
         """(training rows, test rows), row numbers in ascending order, fold by fold. Raises SettingsError with more folds than rows."""

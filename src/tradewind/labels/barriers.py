@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.core.compiled import kernel
+from tradewind.core.limits import number, whole
 from tradewind.core.market import Market
 from tradewind.core.settings import require
 from tradewind.core.types import Array, Labels
@@ -79,7 +80,7 @@ def trailing_volatility(market: Market, span: int = 100) -> Array:
 
     Row t uses closes <= t alone; NaN where the symbol has no bar and before its `span`-th return.
     """
-    require(span >= 1, f"span is {span}; it is at least 1 bar")
+    whole(span=span)
     out = np.full(market.close.shape, np.nan)
     _trailing_volatility(market.close, span, out)
     return out
@@ -103,9 +104,9 @@ def triple_barrier(
     of one, or equal. No label before `span` returns, where volatility is zero and `minimum` too, or while the answer is open.
     Raises SettingsError for impossible settings.
     """
-    require(horizon >= 1, f"horizon is {horizon}; a label looks at least 1 bar ahead")
-    require(upper > 0 and lower > 0, f"upper is {upper:g} and lower {lower:g}; both barriers stand a positive multiple away")
-    require(minimum >= 0, f"minimum is {minimum:g}; it is a simple return, 0 or more")
+    whole(horizon=horizon)
+    number(upper=upper, lower=lower)
+    number(positive=False, minimum=minimum)
     require(weights in ("uniqueness", "equal"), f"weights is {weights!r}; it is 'uniqueness' or 'equal'")
     target = np.maximum(trailing_volatility(market, span) * math.sqrt(horizon), minimum)
     values, end = np.full(target.shape, np.nan), np.full(target.shape, -1, dtype=np.int64)

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tradewind.core.limits import whole
 from tradewind.core.market import Market
 from tradewind.core.settings import require
 from tradewind.core.types import Array, Labels, Times
@@ -41,7 +42,7 @@ def horizon_return(market: Market, horizon: int = 1) -> Labels:
 
     `known` is that bar's; `end` its row. Rows within `horizon` bars of the end have no answer. Raises SettingsError for a horizon below 1.
     """
-    require(horizon >= 1, f"horizon is {horizon}; a label looks at least 1 bar ahead")
+    whole(horizon=horizon)
     end = _ahead(market, horizon)
     later = np.take_along_axis(market.close, np.maximum(end, 0), axis=0) if len(market) else market.close
     values: Array = np.where(end >= 0, later / market.close - 1.0, np.nan)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Self, final
 
 import numpy as np
 
-from tradewind.core.errors import SettingsError
+from tradewind.core.limits import fraction, number, whole
 from tradewind.core.settings import build, require
 from tradewind.core.types import Array
 
@@ -44,20 +44,17 @@ class Costs:
     min_trade: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("latency", "volatility_bars"):
-            value = getattr(self, name)
-            require(_is_whole(value) and value >= 1, f"{name} is {value!r}; it is a whole number of bars, at least 1")
-            object.__setattr__(self, name, int(value))
-        for name in ("fee_bps", "slippage_bps", "slippage_volatility", "max_leverage", "min_trade"):
-            object.__setattr__(self, name, _number(name, getattr(self, name)))
-        require(0 <= self.fee_bps < 10_000, f"fee_bps is {self.fee_bps:g}; it is at least 0 and under 10000 basis points")
-        require(0 <= self.slippage_bps < 10_000, f"slippage_bps is {self.slippage_bps:g}; it is at least 0 and under 10000 basis points")
-        require(
-            self.slippage_volatility >= 0,
-            f"slippage_volatility is {self.slippage_volatility:g}; it is a fraction of volatility, at least 0",
-        )
-        require(self.max_leverage > 0, f"max_leverage is {self.max_leverage:g}; it is positive, such as 1 for no borrowing")
-        require(0 <= self.min_trade < 1, f"min_trade is {self.min_trade:g}; it is a fraction of equity, at least 0 and under 1")
+        whole(latency=self.latency, volatility_bars=self.volatility_bars)
+        number(max_leverage=self.max_leverage)
+        fraction(zero=True, min_trade=self.min_trade)
+        for name in ("fee_bps", "slippage_bps", "slippage_volatility"):
+            number(positive=False, **{name: getattr(self, name)})
+        for name in ("fee_bps", "slippage_bps"):
+            require(getattr(self, name) < 10_000, f"{name} is {getattr(self, name):g}; 10000 basis points are the whole price")
+        for field in fields(self):
+            # Numbers of numpy's become Python's, so that equal settings are equal in manifests too.
+            value = getattr(self, field.name)
+            object.__setattr__(self, field.name, int(value) if field.name in ("latency", "volatility_bars") else float(value))
 
     @classmethod
     def zero(cls, latency: int = 1) -> Self:
@@ -79,13 +76,3 @@ class Costs:
         fee, slippage = self.fee_bps * BASIS_POINT, self.slippage_bps * BASIS_POINT
         least = max(self.min_trade, ROUNDING)
         return np.array([fee, slippage, self.slippage_volatility, smoothing, self.max_leverage, least])
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _number(name: str, value: object) -> float:
-    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool) or not np.isfinite(value):
-        raise SettingsError(f"{name} is {value!r}; it is a finite number")
-    return float(value)

@@ -15,6 +15,7 @@ import numpy as np
 
 from tradewind import labels
 from tradewind.core.errors import DataError, NotFitted, StateError
+from tradewind.core.limits import whole
 from tradewind.core.market import Market
 from tradewind.core.protocols import Forecaster
 from tradewind.core.seeds import derive
@@ -58,8 +59,7 @@ class Forecasting(Strategy):
         refit_every: int = 1,
         seed: int = 0,
     ) -> None:
-        require(train_limit is None or train_limit >= 1, f"train_limit is {train_limit!r}; it is a number of bars, at least 1, or None")
-        require(refit_every >= 1, f"refit_every is {refit_every!r}; it is a number of folds, at least 1")
+        whole(refit_every=refit_every, train_limit=1 if train_limit is None else train_limit)
         require(
             isinstance(forecaster, str) or not forecaster_settings, "forecaster_settings go with a forecaster's name, not with an object"
         )

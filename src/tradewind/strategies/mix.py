@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 import numpy as np
 
 from tradewind.core.errors import StateError
+from tradewind.core.limits import whole
 from tradewind.core.market import Market
 from tradewind.core.protocols import Strategy as StrategyLike
 from tradewind.core.seeds import derive
@@ -67,7 +68,7 @@ class Mix(Strategy):
             isinstance(members, list | tuple) and len(members) > 0,
             f"members is {members!r}; give at least one, such as ('momentum', 'logistic')",
         )
-        require(history >= 0, f"history is {history!r}; it is a number of bars, at least 0")
+        whole(0, history=history)
         self.members: tuple[StrategyLike, ...] = tuple(_member(each) for each in members)
         self.costs, self.history, self.refit_every = Costs.from_dict(costs or {}), history, refit_every
         self.warmup = max(member.warmup for member in self.members)

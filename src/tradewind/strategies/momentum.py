@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tradewind.core.clock import parse_duration
 from tradewind.core.compiled import kernel
+from tradewind.core.limits import whole
 from tradewind.core.market import Market
 from tradewind.core.settings import require
 from tradewind.core.types import Array, Target, Targets, Times, View
@@ -36,10 +37,7 @@ class Momentum(Strategy):
     """
 
     def __init__(self, lookback: int = 20, long_only: bool = False) -> None:
-        require(
-            isinstance(lookback, int) and not isinstance(lookback, bool) and lookback >= 1,
-            f"lookback is {lookback!r}; it is a whole number of bars, at least 1",
-        )
+        whole(lookback=lookback)
         self.lookback, self.long_only = lookback, long_only
         self.warmup = lookback + 1
 

@@ -8,11 +8,11 @@ Fails: when forecasts are badly calibrated, a fixed threshold is too near or too
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from tradewind.core.limits import number
 from tradewind.core.market import Market
 from tradewind.core.settings import require
 from tradewind.core.types import Array, Forecast, Portfolio, Target, Targets
@@ -47,11 +47,8 @@ class Policy:
 
     def __post_init__(self) -> None:
         require(self.size in SIZES, f"size is {self.size!r}; it is one of {', '.join(SIZES)}")
-        for name in ("threshold", "gain", "cost", "band"):
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            require(number and isfinite(value) and value >= 0, f"policy: {name} is {value!r}; it is a number, at least 0")
-        require(self.gain > 0 and self.cost > 0, f"policy: gain is {self.gain:g} and cost {self.cost:g}; both are positive")
+        number(gain=self.gain, cost=self.cost)
+        number(positive=False, threshold=self.threshold, band=self.band)
 
     def desired(self, forecast: Forecast) -> Targets:
         """(time, symbol) weights wanted before the band; NaN, which keeps, where the forecast has no answer."""

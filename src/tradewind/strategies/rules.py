@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from tradewind.core.limits import whole
 from tradewind.core.market import Market
-from tradewind.core.settings import require
 from tradewind.core.types import Target, Targets, View
 from tradewind.features import Live, compute
 from tradewind.strategies.base import Strategy
@@ -70,7 +70,5 @@ def rsi_divergence(period: int = 14, long_only: bool = False) -> Rule:
 
 def _named(stem: str, **periods: int) -> str:
     """The feature's name; the catalogue itself refuses numbers that do not go together."""
-    for name, period in periods.items():
-        whole = isinstance(period, int) and not isinstance(period, bool) and period >= 1
-        require(whole, f"{name} is {period!r}; it is a whole number of bars, at least 1")
+    whole(**periods)
     return "_".join([stem, *map(str, periods.values())])
