@@ -152,14 +152,15 @@ def _curves(page: Page) -> str:
     market, rows = page.account.market, page.rows
     equity = {row.name: row.account.equity / row.account.capital for row in rows}
     log = all((curve > 0).all() for curve in equity.values())
-    window = int(min(max(market.bars("30d"), 90), max(2, len(market) // 4)))
+    # A year where the record has eight of them, else an eighth of it: shorter windows show noise alone.
+    window = min(market.bars("365d"), max(2, len(market) // 8))
     rolled = {row.name: rolling_sharpe(row.account.returns, window, market.periods_per_year) for row in rows}
     under = {name: drawdown(np.concatenate([[1.0], curve]))[1:] for name, curve in equity.items()}
     keys = _keys(list(equity))
     charts = (
         ("Equity", f"Growth of 1{', logarithmic' if log else ''}.", equity, Axis(lambda v: f"{v:g}", log=log, across=1.0)),
         ("Drawdown", "Below the highest equity so far.", under, Axis(lambda v: percent(v, 0), across=0.0)),
-        ("Rolling Sharpe", f"Of the last {window} bars, a year.", rolled, Axis(lambda v: f"{v:g}", across=0.0)),
+        ("Rolling Sharpe", f"Annual, of the last {window} bars.", rolled, Axis(lambda v: f"{v:g}", across=0.0)),
     )
     return "".join(
         f'<h2>{name}</h2><figure>{keys}<div class="scroll">{over_time(market.open_time, series, axis)}</div>'
