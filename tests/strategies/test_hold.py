@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -37,7 +40,8 @@ def test_a_winner_grows_beyond_twice_its_share_and_is_kept() -> None:
 def test_asks_again_while_a_fill_is_impossible() -> None:
     close = np.array([[1.0, 1.0], [np.nan, 1.0], [np.nan, 1.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0]])
     targets = Hold().decide_all(panel(close))
-    np.testing.assert_array_equal(targets[:, 0], [0.5, np.nan, np.nan, 0.5, np.nan, np.nan])
+    # What is left for it is what the other's costs have left.
+    np.testing.assert_allclose(targets[:, 0], [0.5, np.nan, np.nan, 0.5, np.nan, np.nan], rtol=1e-3)
     never = Book(("S0", "S1"), Costs(min_trade=0.6))
     same(Hold().decide_all(panel(close), never), walk(Hold(), panel(close), never))
     assert (Hold().decide_all(panel(close), never)[3:] == 0.5).all()
@@ -48,3 +52,18 @@ def test_goes_on_with_what_the_book_holds() -> None:
     book = Book(market.symbols)
     book.advance(market[:200], Hold().decide_all(market[:200]))
     assert np.isnan(Hold().decide_all(market, book, 200)).all()
+
+
+def test_a_symbol_listed_late_is_bought_with_the_cash_that_waited_for_it() -> None:
+    close = np.stack([np.linspace(1, 60, 80), np.r_[np.full(60, np.nan), np.full(20, 2.0)]], axis=1)
+    result = backtest(Hold(), panel(close), Costs.zero())
+    assert result.weights[-1, 1] == pytest.approx(0.5 / result.equity[-1], rel=1e-3)
+    assert (result.record.cash >= -1e-12).all()
+
+
+def test_funding_is_paid_by_selling_a_part_and_never_by_a_growing_debt(tmp_path: Path) -> None:
+    market = dataclasses.replace(gappy(missing=0.0), funding_rate=np.full(gappy(missing=0.0).close.shape, 0.002))
+    result = backtest(Hold(), market)
+    assert (result.record.cash >= -0.06 * result.equity).all()
+    assert (result.record.cash[-1] < 0) and (result.equity > 0).all()
+    behaves(Hold, market, tmp_path)

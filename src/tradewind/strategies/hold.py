@@ -6,7 +6,7 @@ costs, the average of all who trade is this. Costs: one trade a symbol. Fails: i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
@@ -17,19 +17,31 @@ from tradewind.strategies.base import Strategy
 if TYPE_CHECKING:
     from tradewind.simulate.account import Book
 
-__all__ = ["Hold"]
+__all__ = ["DEBT", "Hold"]
+
+_STEP: Final = 4096
+DEBT: Final = 0.05
+"""Of equity: what funding and fees may have cost beyond the cash before a part of everything is sold to pay them."""
 
 
 @final
 class Hold(Strategy):
-    """Buy an equal share of every symbol once it has a bar, and keep it."""
+    """Split the cash equally among the symbols that are not held yet, buy each at its first bar, and keep it.
+
+    It never borrows: a symbol that is listed later is bought with the cash that waited for it, and once the account owes more than
+    `DEBT` of its equity (funding of perpetuals does that) a part of every position is sold.
+    """
 
     benchmark = True
 
     def decide(self, view: View) -> Target:
-        held = view.portfolio.weights
-        wanted = (held == 0.0) & ~np.isnan(view.market.close[-1])
-        return Target(np.where(wanted, 1.0 / len(held), np.nan))
+        held, equity = view.portfolio.weights, view.portfolio.equity
+        cash = view.portfolio.cash / equity if equity > 0.0 else 0.0
+        if cash < -DEBT:
+            return Target(np.where(held > 0.0, held / held.sum(), np.nan))
+        waiting = held == 0.0
+        wanted = waiting & ~np.isnan(view.market.close[-1]) & (cash > 0.0)
+        return Target(np.where(wanted, cash / max(1, waiting.sum()), np.nan))
 
     def decide_all(self, market: Market, book: Book | None = None, start: int = 0) -> Targets:
         from tradewind.engine import walk
@@ -40,13 +52,17 @@ class Hold(Strategy):
         listed = ~np.isnan(market.close)
         t = start
         while t < len(market):
-            # Only a bar of a symbol that is not held yet asks for a decision; the bars until the next such one pass in one step.
-            unheld = account.quantities == 0.0
-            asking = np.flatnonzero(listed[t:, unheld].any(axis=1))
-            pause = t + (int(asking[0]) if len(asking) else len(market) - t)
+            # Only a symbol that is not held yet, or a debt, asks for a decision; the bars until the next such one pass in one step.
+            step = slice(t, min(t + _STEP, len(market)))
+            ahead = account.copy()
+            record = ahead.advance(market[step], targets[step])
+            asks = listed[step, account.quantities == 0.0].any(axis=1) | (record.cash < -DEBT * record.equity)
+            asks &= record.equity > 0.0
+            if not asks.any():
+                account, t = ahead, step.stop
+                continue
+            pause = t + int(np.argmax(asks))
             account.advance(market[t:pause], targets[t:pause])
-            if pause == len(market):
-                break
             targets[pause] = walk(self, market[pause : pause + 1], account)[0]
             account.advance(market[pause : pause + 1], targets[pause : pause + 1])
             t = pause + 1
