@@ -19,7 +19,7 @@ FLOORS = {
     **dict.fromkeys(("data", "features", "labels", "nets", "simulate", "stats"), 2),
     **dict.fromkeys(("models", "venues"), 3),
     **dict.fromkeys(("engine", "strategies"), 4),
-    **dict.fromkeys(("evaluate", "checks"), 5),
+    **dict.fromkeys(("evaluate", "checks", "serve"), 5),
     **dict.fromkeys(("cli", "__main__"), 6),
 }
 PURE = {"features": {"numba"}, "labels": {"numba"}, "simulate": {"numba"}, "stats": {"numba", "scipy"}, "nets": {"numba", "torch"}}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 import numpy as np
@@ -110,6 +110,8 @@ class Labels:
     `end` (time, symbol) int64: row of the last bar that the answer looks at, -1 where there is none (purging, uniqueness).
     `weights` (time, symbol) float64: sample weights, 1 unless the label says otherwise.
     `classes`: the class codes in ascending order, such as (-1., 0., 1.); empty for a return.
+    `ahead` (time, symbol, step): where returns over several `horizons` (bars, ascending) are asked for, all of them; `values` is then the
+    one over `horizon`, and `known` and `end` are those of the longest.
     """
 
     values: Array
@@ -118,11 +120,15 @@ class Labels:
     weights: Array
     classes: tuple[float, ...] = ()
     horizon: int = 1
+    ahead: Array | None = None
+    horizons: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("known", "end", "weights"):
             if getattr(self, name).shape != self.values.shape:
                 raise DataError(f"labels: {name} has shape {getattr(self, name).shape}, values {self.values.shape}")
+        if self.ahead is not None and self.ahead.shape != (*self.values.shape, len(self.horizons)):
+            raise DataError(f"labels: ahead has shape {self.ahead.shape}, expected (time, symbol, step) for the horizons {self.horizons}")
 
     def __len__(self) -> int:
         return len(self.values)
@@ -134,8 +140,16 @@ class Labels:
 
     def known_by(self, moment: int) -> Labels:
         """The same labels with every answer that is not known at `moment` (UTC ns) blanked to NaN."""
-        values = np.where(self.known <= moment, self.values, np.nan)
-        return Labels(values, self.known, self.end, self.weights, self.classes, self.horizon)
+        known = self.known <= moment
+        ahead = None if self.ahead is None else np.where(known[:, :, None], self.ahead, np.nan)
+        return replace(self, values=np.where(known, self.values, np.nan), ahead=ahead)
+
+    def __getitem__(self, rows: slice) -> Labels:
+        """The same answers at some of the rows (views); `end` counts from the first of them."""
+        start, _, _ = rows.indices(len(self))
+        end = np.where(self.end[rows] < 0, -1, self.end[rows] - start)
+        ahead = None if self.ahead is None else self.ahead[rows]
+        return replace(self, values=self.values[rows], known=self.known[rows], end=end, weights=self.weights[rows], ahead=ahead)
 
 
 @final
@@ -144,7 +158,8 @@ class Forecast:
     """A model's answer for every row of its inputs; NaN in rows where it could not answer.
 
     `mean` (time, symbol): expected simple return. `probabilities` (time, symbol, class) sum to one over `classes`.
-    `quantiles` (time, symbol, level) at `levels`. What a model does not give is None.
+    `quantiles` (time, symbol, level) of that return at `levels`, ascending along both. `ahead` (time, symbol, step, level): the quantiles of
+    the return over each of several `horizons` (bars). What a model does not give is None.
     """
 
     mean: Array | None = None
@@ -152,6 +167,8 @@ class Forecast:
     classes: tuple[float, ...] = ()
     quantiles: Array | None = None
     levels: tuple[float, ...] = ()
+    ahead: Array | None = None
+    horizons: tuple[int, ...] = ()
 
     def score(self) -> Array:
         """(time, symbol): one number to act on: the expected class code where there are classes, else the mean."""

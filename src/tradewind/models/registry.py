@@ -8,8 +8,9 @@ from typing import Any, Final, cast
 
 from tradewind.core.protocols import Forecaster
 from tradewind.core.settings import build, choose, require
+from tradewind.core.spaces import Space
 
-__all__ = ["describe", "forecaster", "forecasters", "register"]
+__all__ = ["describe", "forecaster", "forecasters", "register", "space"]
 
 Factory = Callable[..., Forecaster]
 
@@ -20,7 +21,19 @@ _HOMES: Final[dict[str, tuple[str, str]]] = {
     "ridge": ("tradewind.models.linear:Ridge", "ridge regression on standardised inputs"),
     "random-forest": ("tradewind.models.forest:RandomForest", "an average of decision trees on bootstrap samples"),
     "lightgbm": ("tradewind.models.boosting:LightGBM", "gradient-boosted trees, stopped early on a purged tail"),
-    "price-action-transformer": ("tradewind.models.neural:PriceActionForecaster", "a transformer encoder over windows of 64 rows"),
+    "xgboost": ("tradewind.models.xgboost:XGBoost", "gradient-boosted trees by XGBoost, stopped early on a purged tail"),
+    "catboost": ("tradewind.models.catboost:CatBoost", "gradient-boosted oblivious trees; needs the extra catboost"),
+    "mlp": ("tradewind.models.neural:mlp", "a multilayer perceptron on single rows"),
+    "lstm": ("tradewind.models.neural:lstm", "a bidirectional LSTM with attention over windows of 60 rows"),
+    "transformer": ("tradewind.models.neural:transformer", "a pre-norm transformer encoder over windows of 60 rows"),
+    "price-action-transformer": (
+        "tradewind.models.neural:price_action_transformer",
+        "the training guide's transformer encoder over windows of 64 rows",
+    ),
+    "tft": ("tradewind.models.tft:TFT", "the Temporal Fusion Transformer: quantiles of returns over several horizons"),
+    "voting": ("tradewind.models.voting:Voting", "other forecasters' votes: weighted, by majority, or unanimous"),
+    "stacking": ("tradewind.models.stacking:Stacking", "a logistic head on other forecasters' out-of-sample answers, in order of time"),
+    "conformal": ("tradewind.models.conformal:Conformal", "intervals around any forecaster that keep their coverage as markets change"),
 }
 _REGISTERED: Final[dict[str, Factory]] = {}
 
@@ -42,6 +55,15 @@ def describe(name: str) -> str:
     known = {key: line for key, (_, line) in _HOMES.items()}
     known |= {key: (factory.__doc__ or "").strip().partition("\n")[0] for key, factory in _REGISTERED.items()}
     return choose(name, known, "forecaster")
+
+
+def space(name: str) -> Space:
+    """What of the forecaster called `name` may be tuned: its entry in the `SPACES` of its file, empty when there is none."""
+    if name in _REGISTERED:
+        return cast(Space, getattr(_REGISTERED[name], "space", {}))
+    home, _ = choose(name, _HOMES, "forecaster")
+    module = importlib.import_module(home.partition(":")[0])
+    return cast(Space, getattr(module, "SPACES", {}).get(name, {}))
 
 
 def register(name: str, factory: Factory) -> None:

@@ -62,6 +62,36 @@ _TABLE: Final[dict[str, _Entry]] = {
         "a small transformer on windows of 64 bars, fitted every fourth fold",
         {"forecaster": "price-action-transformer", "forecaster_settings": {"preset": "quick"}, "refit_every": 4},
     ),
+    "xgboost": _Entry(_FORECASTING, "gradient-boosted trees by XGBoost on triple-barrier labels", {"forecaster": "xgboost"}),
+    "mlp": _Entry(
+        _FORECASTING,
+        "a multilayer perceptron, fitted every fourth fold",
+        {"forecaster": "mlp", "forecaster_settings": {"preset": "quick"}, "refit_every": 4},
+    ),
+    "lstm": _Entry(
+        _FORECASTING,
+        "a bidirectional LSTM with attention, fitted every fourth fold",
+        {"forecaster": "lstm", "forecaster_settings": {"preset": "quick"}, "refit_every": 4},
+    ),
+    "transformer": _Entry(
+        _FORECASTING,
+        "a transformer encoder over 60 bars, fitted every fourth fold",
+        {"forecaster": "transformer", "forecaster_settings": {"preset": "quick"}, "refit_every": 4},
+    ),
+    "tft": _Entry(
+        _FORECASTING,
+        "the Temporal Fusion Transformer on returns over several horizons, fitted every fourth fold",
+        {
+            "forecaster": "tft",
+            "forecaster_settings": {"preset": "quick"},
+            "label": "multi-horizon",
+            "policy": {"threshold": 1.0, "gain": 0.5},
+            "refit_every": 4,
+        },
+    ),
+    "stacking": _Entry(_FORECASTING, "logistic, forest and boosting, stacked in order of time", {"forecaster": "stacking"}),
+    "voting": _Entry(_FORECASTING, "logistic, forest and boosting, by vote", {"forecaster": "voting"}),
+    "deep-momentum": _Entry("deep_momentum:DeepMomentum", "nets that output the position itself, trained on the net Sharpe ratio"),
     "mix": _Entry("mix:Mix", "the mean of other strategies, each with its own paper book"),
 }
 
