@@ -15,7 +15,7 @@ install: .venv/all.stamp
 	touch $@
 
 .venv/all.stamp: .venv/run.stamp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[exchange,test,lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,lint]'
 	touch $@
 
 run: .venv/run.stamp
