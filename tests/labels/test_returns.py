@@ -66,7 +66,7 @@ def test_meta_label_asks_only_where_there_was_a_bet():
 
 
 def test_unknown_names_and_settings_are_met_with_a_suggestion():
-    assert labels.names() == ["horizon-return", "next-bar", "triple-barrier"]
+    assert labels.names() == ["horizon-return", "multi-horizon", "next-bar", "triple-barrier"]
     with pytest.raises(SettingsError, match="did you mean 'triple-barrier'"):
         labels.label("triple-barier")
     with pytest.raises(SettingsError, match="did you mean 'horizon'"):

@@ -12,6 +12,7 @@ from tradewind.core.market import Market
 from tradewind.core.settings import choose, suggest
 from tradewind.core.types import Labels
 from tradewind.labels.barriers import trailing_volatility, triple_barrier
+from tradewind.labels.horizons import multi_horizon
 from tradewind.labels.returns import NEVER, horizon_return, meta_label, next_bar_direction
 from tradewind.labels.weights import draw_probabilities, sequential_bootstrap, span_uniqueness, uniqueness
 
@@ -21,6 +22,7 @@ __all__ = [
     "horizon_return",
     "label",
     "meta_label",
+    "multi_horizon",
     "names",
     "next_bar_direction",
     "sequential_bootstrap",
@@ -33,6 +35,7 @@ __all__ = [
 _LABELS: Final[dict[str, Callable[..., Labels]]] = {
     "next-bar": next_bar_direction,
     "horizon-return": horizon_return,
+    "multi-horizon": multi_horizon,
     "triple-barrier": triple_barrier,
 }
 
@@ -43,7 +46,7 @@ def names() -> list[str]:
 
 
 def label(name: str, **settings: Any) -> Callable[[Market], Labels]:
-    """A function market -> Labels by its name: `next-bar`, `horizon-return`, `triple-barrier`, with the keywords of those functions.
+    """A function market -> Labels by its name, one of `names()`, with the keywords of that function.
 
     Raises SettingsError with "did you mean" for an unknown name or setting.
     """
