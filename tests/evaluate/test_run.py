@@ -111,7 +111,7 @@ def test_moved_data_are_found_again(finished: RunResult, bars: Path, tmp_path: P
 def test_the_same_command_reads_finished_folds(finished: RunResult, settings: RunSettings) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in (finished.folder / "folds").rglob("manifest.json")}
     again = run(settings, finished.folder.parent, ledger=Ledger(":memory:"))
-    assert len(stamps) == 24 and again.folder == finished.folder
+    assert len(stamps) == 48 and again.folder == finished.folder
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     run(settings, finished.folder.parent, ledger=Ledger(":memory:"), fresh=True)
     assert all(path.stat().st_mtime_ns > stamp for path, stamp in stamps.items())

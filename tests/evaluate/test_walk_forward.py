@@ -170,8 +170,8 @@ def test_finished_folds_are_read_and_give_the_same_result(tmp_path: Path, ledger
         assert result.to_dict() == plain.to_dict() and np.array_equal(result.equity, plain.equity)
 
 
-@pytest.mark.parametrize(("every", "stop", "fits"), [(1, 3, 3), (2, 3, 2), (3, 4, 1), (2, 4, 1)])
-def test_an_interrupted_walk_is_taken_up_where_its_last_fit_began(tmp_path: Path, every: int, stop: int, fits: int, ledger: Ledger) -> None:
+@pytest.mark.parametrize(("every", "stop", "fits"), [(1, 3, 3), (2, 3, 1), (3, 4, 0), (2, 4, 1)])
+def test_an_interrupted_walk_goes_on_with_the_fit_that_is_on_disk(tmp_path: Path, every: int, stop: int, fits: int, ledger: Ledger) -> None:
     class Stop(Exception):
         pass
 

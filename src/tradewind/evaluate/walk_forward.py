@@ -17,14 +17,14 @@ from typing import Any, Final, final
 import numpy as np
 
 from tradewind.core.clock import SystemClock
-from tradewind.core.errors import DataError, SettingsError
-from tradewind.core.files import load_state, save_state
+from tradewind.core.errors import SettingsError
 from tradewind.core.market import Market
 from tradewind.core.seeds import derive
 from tradewind.core.settings import require
-from tradewind.core.types import State, Targets
+from tradewind.core.types import Array, Targets
 from tradewind.engine import backtest
 from tradewind.engine import targets as decide_targets
+from tradewind.evaluate.folds import FoldStore
 from tradewind.evaluate.identity import digest, identify, package_digest
 from tradewind.evaluate.ledger import Ledger
 from tradewind.evaluate.result import FoldRecord, Result
@@ -36,6 +36,7 @@ from tradewind.strategies.base import Strategy
 __all__ = ["walk_forward", "windows"]
 
 Progress = Callable[[int, int], None]
+Watch = Callable[[int, Array], None]
 PARTS: Final = 8
 """Test parts when no windows are given: a third of the history trains, the rest is tested in eight."""
 
@@ -80,6 +81,7 @@ def walk_forward(
     capital: float = 1.0,
     progress: Progress | None = None,
     resume: str | Path | None = None,
+    watch: Watch | None = None,
 ) -> Result:
     """Fit and test a strategy on the parts of a history in order, and say what it earned out of sample.
 
@@ -88,7 +90,8 @@ def walk_forward(
     take. `embargo`: bars at the end of the training part that are left out, by default 1. Labels need none: the training part is cut before
     they are made, so one that looks past its end does not exist, at any horizon. `anchored`: train on everything before. `ledger`: where
     the trial is counted, by default the user's. `progress(done, folds)` is called as folds finish. `resume`: a folder that keeps finished
-    folds; the same call reads them instead of fitting again, and gives the same result.
+    folds; the same call reads them instead of fitting again, and gives the same result. `watch(fold, returns)` is called after each fold
+    with the net returns (time,) of all test bars so far; what it raises ends the walk.
 
     Raises SettingsError for impossible windows or settings, DataError for targets that cannot be or a ledger that cannot be written.
     """
@@ -101,10 +104,10 @@ def walk_forward(
     who = identify(strategy)
     configuration = {"strategy": who, "windows": asdict(plan), "costs": account.to_dict(), "seed": int(seed)}
     key = digest({**configuration, "market": market.digest, "capital": float(capital), "package": package_digest()})
-    store = None if resume is None else _Finished(Path(resume), key)
+    store = None if resume is None else FoldStore(Path(resume), key)
     book = Book(market.symbols, account, capital)
     parts = list(plan.split(len(market)))
-    wanted, folds = _Walk(strategy, market, book, int(seed), store).through(parts, progress)
+    wanted, folds = _Walk(strategy, market, book, int(seed), store).through(parts, progress, watch)
     tested = backtest(wanted, market[parts[0].test.start :], account, capital)
     with _opened(ledger) as counted:
         counted.note(digest(configuration), str(who["name"]), tested.market, tested.returns)
@@ -113,40 +116,21 @@ def walk_forward(
 
 
 @final
-class _Finished:
-    """Finished folds on disk, one state folder each, good for one configuration on one market alone."""
-
-    def __init__(self, folder: Path, key: str) -> None:
-        self._folder, self._key = folder, key
-
-    def load(self, fold: int, shape: tuple[int, int]) -> Targets | None:
-        """The targets of a finished fold; None when it is missing, cut short, damaged, or of something else."""
-        try:
-            state = load_state(self._folder / f"{fold:04d}")
-        except DataError:
-            return None
-        kept = state.arrays.get("targets")
-        return kept if state.values.get("key") == self._key and kept is not None and kept.shape == shape else None
-
-    def save(self, fold: int, targets: Targets) -> None:
-        save_state(self._folder / f"{fold:04d}", State({"key": self._key}, {"targets": targets}))
-
-
-@final
 class _Walk:
     """The walk itself: the book and the fitted strategy that live from fold to fold."""
 
-    def __init__(self, strategy: Any, market: Market, book: Book, seed: int, store: _Finished | None) -> None:
+    def __init__(self, strategy: Any, market: Market, book: Book, seed: int, store: FoldStore | None) -> None:
         self._pristine, self._market, self._book, self._seed, self._store = strategy, market, book, seed, store
         self._every = _refit_every(strategy)
         # The hook of the abstract class learns nothing, so a report need not say that it was called.
         self._learns = getattr(type(strategy), "fit", Strategy.fit) is not Strategy.fit
+        self._online = int(getattr(strategy, "horizon", 0)) > 0
         self._fitted: Any = None
 
-    def through(self, parts: list[Fold], progress: Progress | None) -> tuple[Targets, list[FoldRecord]]:
+    def through(self, parts: list[Fold], progress: Progress | None, watch: Watch | None) -> tuple[Targets, list[FoldRecord]]:
         """Every fold in order: (time, symbol) targets of the test parts, joined, and what each fold did."""
         finished = self._finished(parts)
-        joined, folds = [], []
+        joined, lived, folds = [], [], []
         for k, (train, test) in enumerate(parts):
             seconds = 0.0
             if k < len(finished):
@@ -155,29 +139,39 @@ class _Walk:
                 seconds = self._fit(k, train)
                 decided = decide_targets(self._fitted, self._market[: test.stop], self._book, start=test.start)[test]
                 if self._store is not None:
-                    self._store.save(k, decided)
-            self._book.advance(self._market[test], decided)
+                    self._store.keep(k, decided)
+            lived.append(self._book.advance(self._market[test], decided).equity)
             joined.append(decided)
             folds.append(FoldRecord((train.start, train.stop), (test.start, test.stop), self._learns and k % self._every == 0, seconds))
             if progress is not None:
                 progress(k + 1, len(parts))
+            if watch is not None:
+                watch(k, _returns(np.concatenate(lived)))
         return np.concatenate(joined), folds
 
     def _finished(self, parts: list[Fold]) -> list[Targets]:
         kept: list[Targets] = []
         if self._store is not None:
             for k, (_, test) in enumerate(parts):
-                decided = self._store.load(k, (test.stop - test.start, len(self._market.symbols)))
+                decided = self._store.targets(k, (test.stop - test.start, len(self._market.symbols)))
                 if decided is None:
                     break
                 kept.append(decided)
-        # Folds that share a fit are taken up together: what the strategy learned in the first of them is not on disk.
-        whole = len(kept) == len(parts)
-        return kept if whole else kept[: len(kept) - len(kept) % self._every]
+        if len(kept) == len(parts) or len(kept) % self._every == 0:
+            return kept
+        # Inside a group of folds that share a fit. What was fitted is on disk, what was learned from outcomes since then is not.
+        begun = len(kept) - len(kept) % self._every
+        assert self._store is not None, "folds were read from it"
+        self._fitted = None if self._online else self._store.fit(begun, self._pristine)
+        return kept if self._fitted is not None else kept[:begun]
 
     def _fit(self, fold: int, train: slice) -> float:
-        if fold % self._every:
-            return 0.0
+        seconds = 0.0 if fold % self._every else self._fit_anew(fold, train)
+        if self._store is not None and (self._online or fold % self._every == 0):
+            self._store.keep_fit(fold, self._fitted)
+        return seconds
+
+    def _fit_anew(self, fold: int, train: slice) -> float:
         clock = SystemClock()
         started = clock.monotonic()
         fresh = copy.deepcopy(self._pristine)
@@ -186,6 +180,13 @@ class _Walk:
         fitted = fresh.fit(self._market[train]) if hasattr(fresh, "fit") else fresh
         self._fitted = fresh if fitted is None else fitted
         return clock.monotonic() - started
+
+
+def _returns(equity: Array) -> Array:
+    """(time,) simple return of each bar, as `Backtest.returns` counts them."""
+    change = np.zeros(len(equity))
+    np.divide(np.diff(equity), equity[:-1], out=change[1:], where=equity[:-1] > 0)
+    return change
 
 
 def _refit_every(strategy: Any) -> int:
