@@ -20,6 +20,7 @@ from tradewind.core.clock import MINUTE, SystemClock
 from tradewind.core.types import Features, Labels
 from tradewind.models.neural import PriceActionForecaster
 from tradewind.nets.device import reproducible
+from tradewind.nets.losses import TWO_CLASSES
 from tradewind.nets.price_action_transformer import PriceActionTransformer
 from tradewind.nets.training import Examples, TrainingSettings, train
 from tradewind.nets.windows import windows
@@ -41,7 +42,7 @@ def measure_loop(samples: int, batch: int, bfloat16: bool, threads: int, repeats
         net = PriceActionTransformer()
     marks = [(CLOCK.monotonic(), time.process_time())]
     settings = TrainingSettings(epochs=repeats + 1, batch=batch, bfloat16=bfloat16, threads=threads, device="cpu")
-    told = train(net, examples(samples), None, "two-classes", settings, 0, lambda _: marks.append((CLOCK.monotonic(), time.process_time())))
+    told = train(net, examples(samples), None, TWO_CLASSES, settings, 0, lambda _: marks.append((CLOCK.monotonic(), time.process_time())))
     walls = [after[0] - before[0] for before, after in pairwise(marks[1:])]
     busy = [after[1] - before[1] for before, after in pairwise(marks[1:])]
     return {

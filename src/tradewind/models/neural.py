@@ -26,6 +26,7 @@ from tradewind.models.base import Forecaster
 from tradewind.models.rows import Rows, Task, finite_rows, fitted, training_rows
 from tradewind.nets.checkpoint import load_net, net_state
 from tradewind.nets.device import reproducible
+from tradewind.nets.losses import CLASSES, RETURN, TWO_CLASSES
 from tradewind.nets.prediction import answer
 from tradewind.nets.price_action_transformer import PriceActionTransformer, require_sizes
 from tradewind.nets.training import Epoch, Examples, Training, TrainingSettings, train
@@ -179,7 +180,7 @@ class PriceActionForecaster(Forecaster):
             raise DataError(f"no learned row has {self.settings.window} usable rows up to it; fit on more bars or set a smaller window")
         net = self._build(task)
         seed = derive(self.seed, "price-action-transformer")
-        loss = ("two-classes" if task.outputs == 2 else "classes") if task.classes else "return"
+        loss = (TWO_CLASSES if task.outputs == 2 else CLASSES) if task.classes else RETURN
         validation = self._examples(stopped[0], stopped[1].facing(task))
         self.training = train(net, examples, validation, loss, self.settings.training(), seed, self.progress)
         self._net = net

@@ -13,12 +13,17 @@ from torch import Tensor, nn
 from tradewind.core.errors import StateError
 from tradewind.core.types import State
 
-__all__ = ["load_net", "net_state", "pack", "unpack"]
+__all__ = ["load_net", "net_state", "pack", "unpack", "weights"]
 
 
 def net_state(net: nn.Module) -> State:
     """The weights of a net, one array a name."""
-    return State({}, _arrays(net.state_dict()))
+    return weights(net.state_dict())
+
+
+def weights(tensors: Mapping[str, Tensor]) -> State:
+    """The weights of a net that are held apart from it, one array a name."""
+    return State({}, _arrays(tensors))
 
 
 def load_net(net: nn.Module, state: State) -> None:
@@ -33,10 +38,10 @@ def load_net(net: nn.Module, state: State) -> None:
 
 
 def pack(
-    net: nn.Module, optimiser: torch.optim.Optimizer, best: Mapping[str, Tensor], order: torch.Generator, values: Mapping[str, Any]
+    net: nn.Module, optimiser: torch.optim.Optimizer, kept: Mapping[str, Tensor], order: torch.Generator, values: Mapping[str, Any]
 ) -> State:
-    """A training between two epochs: weights, best weights, the optimiser's moments, and where the random streams stand."""
-    arrays = {f"best/{name}": array for name, array in _arrays(best).items()}
+    """A training between two epochs: weights, the kept weights, the optimiser's moments, and where the random streams stand."""
+    arrays = {f"kept/{name}": array for name, array in _arrays(kept).items()}
     arrays |= {f"net/{name}": array for name, array in _arrays(net.state_dict()).items()}
     for number, moments in optimiser.state_dict()["state"].items():
         arrays |= {f"optimiser/{number}/{name}": array for name, array in _arrays(moments).items()}
@@ -50,12 +55,12 @@ def pack(
 def unpack(
     state: State, net: nn.Module, optimiser: torch.optim.Optimizer, order: torch.Generator
 ) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
-    """Put a training back where `pack` found it; the best weights and the values. Raises StateError when it is of another net."""
+    """Put a training back where `pack` found it; the kept weights and the values. Raises StateError when it is of another net."""
     parts: dict[str, dict[str, NDArray[Any]]] = {}
     for key, array in state.arrays.items():
         part, _, name = key.partition("/")
         parts.setdefault(part, {})[name] = array
-    if not {"net", "best", "optimiser", "random"} <= parts.keys() or not {"best_epoch", "history"} <= state.values.keys():
+    if not {"net", "kept", "optimiser", "random"} <= parts.keys() or not {"kept", "history"} <= state.values.keys():
         raise StateError("this state is no training between two epochs; start without resume")
     load_net(net, State({}, parts["net"]))
     moments: dict[int, dict[str, Tensor]] = {}
@@ -68,7 +73,7 @@ def unpack(
     if "cuda" in parts["random"] and next(net.parameters()).is_cuda:
         torch.cuda.set_rng_state(torch.from_numpy(parts["random"]["cuda"].copy()))
     device = next(net.parameters()).device
-    return {name: tensor.to(device) for name, tensor in _tensors(parts["best"]).items()}, state.values
+    return {name: tensor.to(device) for name, tensor in _tensors(parts["kept"]).items()}, state.values
 
 
 def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
