@@ -1,7 +1,7 @@
 """Quantiles that a model gives: put in order, and the mean of the distribution that they describe.
 
-Paper: Chernozhukov, Fernandez-Val and Galichon 2010, https://doi.org/10.3982/ECTA7880: sorting quantile curves that cross brings them closer
-to the true ones, never farther. Costs one sort a row. The mean fails for heavy tails: beyond the outermost levels the distribution is taken
+Paper: Chernozhukov, Fernandez-Val and Galichon 2010, https://doi.org/10.3982/ECTA7880: sorting quantile curves that cross brings them
+closer to the true ones, never farther. Costs one sort a row. The mean fails for heavy tails: beyond the outermost levels the distribution is taken
 to end there, so what lies outside counts as the outermost quantile.
 """
 
@@ -20,8 +20,12 @@ def rearranged(quantiles: Array) -> Array:
 
 
 def mean_of_quantiles(quantiles: Array, levels: tuple[float, ...]) -> Array:
-    """(...): the mean of the piecewise linear quantile function through `quantiles` (..., level) at ascending `levels`, flat outside them."""
+    """(...): the mean of the piecewise linear quantile function through `quantiles` (..., level) at ascending `levels`, flat outside."""
     level = np.asarray(levels, dtype=np.float64)
     # The integral over [0, 1] by trapezoids gives each level half the way to either neighbour, and the outermost all that lies outside.
     borders = np.concatenate([[0.0], (level[1:] + level[:-1]) / 2.0, [1.0]])
-    return np.asarray(quantiles @ np.diff(borders))
+    # Added level by level: a matrix product would round a row differently in a history of another length.
+    total: Array = np.zeros(quantiles.shape[:-1])
+    for position, share in enumerate(np.diff(borders)):
+        total = total + share * quantiles[..., position]
+    return total
