@@ -1,6 +1,15 @@
 """Statistics that say what a record is worth: metrics, scores of forecasts, skill, bootstrap, SPA and PBO. Needs numpy, numba and scipy."""
 
 from tradewind.stats.bootstrap import block_length, bootstrap_interval, bootstrap_means, bootstrap_sharpes, resample
+from tradewind.stats.comparison import DieboldMariano, diebold_mariano, loss_interval
+from tradewind.stats.conformal import (
+    adaptive_bound,
+    adaptive_levels,
+    conformal_quantile,
+    conformal_ranks,
+    conformal_thresholds,
+    tracked_thresholds,
+)
 from tradewind.stats.metrics import (
     annual_return,
     drawdown,
@@ -47,6 +56,9 @@ from tradewind.stats.spa import spa
 
 __all__ = [
     "Calibration",
+    "DieboldMariano",
+    "adaptive_bound",
+    "adaptive_levels",
     "annual_return",
     "bias_variance",
     "block_length",
@@ -56,10 +68,14 @@ __all__ = [
     "brier",
     "calibration",
     "classification",
+    "conformal_quantile",
+    "conformal_ranks",
+    "conformal_thresholds",
     "crps_ensemble",
     "crps_gaussian",
     "crps_quantiles",
     "deflated_sharpe",
+    "diebold_mariano",
     "drawdown",
     "drawdown_bars",
     "expected_max_sharpe",
@@ -69,6 +85,7 @@ __all__ = [
     "kurtosis",
     "lo_sharpe_error",
     "log_loss",
+    "loss_interval",
     "mae",
     "mae_by_horizon",
     "min_backtest_length",
@@ -88,5 +105,6 @@ __all__ = [
     "spa",
     "summary",
     "symmetric_splits",
+    "tracked_thresholds",
     "volatility",
 ]
