@@ -1,6 +1,6 @@
 """Finished folds on disk: what each decided, and the fitted strategy that decided it, so that "why" can be answered later.
 
-A row's folder holds one state a fold, `NNNN`, with the targets; inside of it stands `fit` wherever the strategy was fitted anew or learns as
+A row's folder holds one state a fold, `NNNN`, with its targets; inside stands `fit` wherever the strategy was fitted anew or learns as
 it goes: its `state()` when the fold began. A strategy that cannot say its state is walked all the same; only the reason is kept.
 """
 

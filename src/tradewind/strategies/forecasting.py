@@ -27,6 +27,7 @@ from tradewind.models.registry import forecaster as forecaster_by_name
 from tradewind.strategies import plain
 from tradewind.strategies.base import Strategy
 from tradewind.strategies.policy import Policy
+from tradewind.strategies.reason import Answer, Reason, policy_reason
 
 if TYPE_CHECKING:
     from tradewind.simulate.account import Book
@@ -83,17 +84,32 @@ class Forecasting(Strategy):
         if self.train_limit is not None:
             market = market[-self.train_limit :]
         self._check_volume(market)
-        X = compute(market, self.features)
-        y = self._labels(market).known_by(int(market.known[-1]))
+        X, y = self.lesson(market)
         self.fitted, self._model = True, None
         if _learnable(X, y):
             self._model = self._new_forecaster().fit(X, y)
         return self
 
+    def lesson(self, market: Market) -> tuple[Features, Labels]:
+        """What the bars of `market` teach: the inputs, and those answers that are known by its last bar."""
+        return compute(market, self.features), self._labels(market).known_by(int(market.known[-1]))
+
     def decide(self, view: View) -> Target:
         if self._silent():
             return Target(np.full(len(view.market.symbols), np.nan))
         return self.policy.decide(self._predict(self._live.rows(view.market, self._window)), view.portfolio)
+
+    def explain(self, view: View, symbol: int) -> Reason:
+        """Why `decide(view)` asks for what it asks of the symbol in column `symbol`."""
+        if self._silent():
+            return Reason(("Its training part had no complete row with a known answer: it learned nothing and keeps what is held.",))
+        X = self._live.rows(view.market, self._window)
+        forecast = self._predict(X)
+        assert self._model is not None, "_silent() has been asked before"
+        ask = getattr(self._model, "contributions", None)
+        answered = bool(np.isfinite(forecast.score()[-1, symbol]))
+        parts = ask(X, np.array([[len(X) - 1, symbol]])) if ask is not None and answered else None
+        return policy_reason(self.policy, forecast, view.portfolio, symbol, Answer(X, forecast, self._model, parts))
 
     def decide_all(self, market: Market, book: Book | None = None, start: int = 0) -> Targets:
         first = max(start, self.warmup - 1)

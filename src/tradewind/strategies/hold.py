@@ -13,6 +13,7 @@ import numpy as np
 from tradewind.core.market import Market
 from tradewind.core.types import Target, Targets, View
 from tradewind.strategies.base import Strategy
+from tradewind.strategies.reason import Reason, share
 
 if TYPE_CHECKING:
     from tradewind.simulate.account import Book
@@ -42,6 +43,19 @@ class Hold(Strategy):
         waiting = held == 0.0
         wanted = waiting & ~np.isnan(view.market.close[-1]) & (cash > 0.0)
         return Target(np.where(wanted, cash / max(1, waiting.sum()), np.nan))
+
+    def explain(self, view: View, symbol: int) -> Reason:
+        """Why `decide(view)` asks for what it asks of the symbol in column `symbol`."""
+        target, held = float(self.decide(view).weights[symbol]), float(view.portfolio.weights[symbol])
+        if np.isnan(target):
+            words = f"It holds {share(held)} and keeps that." if held else "The symbol has no bar to buy at yet."
+        elif held:
+            words = (
+                f"The account owes more than {DEBT:.0%} of its equity, so every position is scaled down: {share(held)} to {share(target)}."
+            )
+        else:
+            words = f"It does not hold the symbol yet and has cash for {share(target)}."
+        return Reason((words,), {"held": held, "target": target})
 
     def decide_all(self, market: Market, book: Book | None = None, start: int = 0) -> Targets:
         from tradewind.engine import walk

@@ -22,6 +22,7 @@ from tradewind.core.market import Market
 from tradewind.core.settings import require
 from tradewind.core.types import Array, Target, Targets, Times, View
 from tradewind.strategies.base import Strategy
+from tradewind.strategies.reason import Reason, side
 
 if TYPE_CHECKING:
     from tradewind.simulate.account import Book
@@ -59,6 +60,17 @@ class Momentum(Strategy):
             targets[rows[self.lookback :], s] = self._weight(bars[self.lookback :], bars[: -self.lookback], len(market.symbols))
         targets[: max(start, self.warmup - 1)] = np.nan
         return targets
+
+    def explain(self, view: View, symbol: int) -> Reason:
+        """Why `decide(view)` asks for what it asks of the symbol in column `symbol`: the two closes that it compares."""
+        close = view.market.close[:, symbol]
+        bars = _last_existing(close, self.lookback + 1)
+        if np.isnan(close[-1]) or len(bars) <= self.lookback:
+            return Reason(("The symbol has no bar here, or too few before it: what is held is kept.",))
+        change = float(bars[-1] / bars[0] - 1.0)
+        asked = "flat, since it may not go short" if self.long_only and change < 0 else side(change)
+        words = f"The close {bars[-1]:,.6g} is {change:+.3%} away from the close {self.lookback} bars before, {bars[0]:,.6g}: {asked}."
+        return Reason((words,), {"close": float(bars[-1]), "before": float(bars[0]), "change": change})
 
     def _weight(self, now: Array, before: Array, symbols: int) -> Array:
         sign = np.sign(now / before - 1.0)
@@ -109,6 +121,24 @@ class MomentumMix(Strategy):
         first = min(len(market), max(start, self.warmup - 1))
         history = np.full((first, len(market.symbols)), np.nan)
         return np.concatenate([history, self._weights(market, first)])
+
+    def explain(self, view: View, symbol: int) -> Reason:
+        """Why `decide(view)` asks for what it asks of the symbol in column `symbol`: the vote of each lookback, and the volatility."""
+        weight = float(self.decide(view).weights[symbol])
+        if np.isnan(weight):
+            return Reason((f"It decides at a symbol's first bar in each {self.rebalance}; at this one it keeps what is held.",))
+        market, close = view.market, view.market.close[:, symbol]
+        bars = close[~np.isnan(close)]
+        spans = {name: bars[-1] / bars[-1 - market.bars(name)] - 1.0 for name in self.lookbacks if market.bars(name) < len(bars)}
+        recent = np.diff(bars[-1 - market.bars(self.volatility_window) :]) / bars[-1 - market.bars(self.volatility_window) : -1]
+        yearly = float(recent.std(ddof=1) * np.sqrt(market.periods_per_year)) if len(recent) > 1 else 0.0
+        votes = f"{sum(change > 0 for change in spans.values())} of {len(spans)} lookbacks have risen: "
+        votes += ", ".join(f"{name} {change:+.2%}" for name, change in spans.items())
+        scaled = (
+            f"The volatility of {yearly:.1%} a year beside a target of {self.volatility_target:.0%} makes {weight:+.4f} of equity of that."
+        )
+        values = {f"return_{name}": float(change) for name, change in spans.items()}
+        return Reason((f"{votes}.", scaled), {**values, "volatility": yearly, "target": weight})
 
     def _weights(self, market: Market, first: int) -> Array:
         lookbacks = np.array(sorted(market.bars(lookback) for lookback in self.lookbacks), dtype=np.int64)

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from tradewind.core.clock import format_time
 from tradewind.core.limits import whole
 from tradewind.core.market import Market
 from tradewind.core.types import Target, Targets, View
 from tradewind.features import Live, compute
+from tradewind.features.catalog import describe
 from tradewind.strategies.base import Strategy
+from tradewind.strategies.reason import Reason, side
 
 if TYPE_CHECKING:
     from tradewind.simulate.account import Book
@@ -43,6 +46,22 @@ class Rule(Strategy):
         targets[:start] = np.nan
         return targets
 
+    def explain(self, view: View, symbol: int) -> Reason:
+        """Why `decide(view)` asks for what it asks of the symbol in column `symbol`: the signal, since when, and what it compares."""
+        compared = _compared(self.signal)
+        X = compute(view.market, [self.signal, "close", *compared])
+        rows = np.flatnonzero(np.isfinite(X.values[:, symbol, 0]))
+        if not len(rows) or rows[-1] != len(X) - 1:
+            return Reason(("The signal has no value at this bar: what is held is kept.",))
+        signal = X.values[rows, symbol, 0]
+        turned = rows[np.flatnonzero(np.diff(signal, prepend=np.nan) != 0.0)[-1]]
+        values = dict(zip(X.names, X.values[-1, symbol].tolist(), strict=True))
+        told = ", ".join(f"{name} {value:,.6g}" for name, value in list(values.items())[1:])
+        since = format_time(int(X.open_time[turned]))
+        asked = "flat, since it may not go short" if self.long_only and signal[-1] < 0 else side(signal[-1])
+        meaning = describe(self.signal).partition(": ")[2].partition("; of ")[0]
+        return Reason((f"{self.signal} says {signal[-1]:+g}, {asked}, as it has since {since}.", f"Its {meaning}; now {told}."), values)
+
     def _weights(self, values: Targets) -> Targets:
         signal = values[:, :, 0]
         return np.asarray((np.maximum(signal, 0.0) if self.long_only else signal) / signal.shape[1])
@@ -66,6 +85,17 @@ def bollinger_reversal(period: int = 20, long_only: bool = False) -> Rule:
 def rsi_divergence(period: int = 14, long_only: bool = False) -> Rule:
     """Against a new price extreme that RSI over `period` bars does not confirm."""
     return Rule(_named("signal_rsi_divergence", period=period), long_only)
+
+
+def _compared(signal: str) -> list[str]:
+    """The features that a signal compares, with the numbers of its name."""
+    stem = signal.rstrip("_0123456789")
+    numbers = signal[len(stem) :]
+    if stem == "signal_ema_cross":
+        return [f"ema_{number}" for number in numbers.split("_")[1:]]
+    if stem == "signal_bollinger_reversal":
+        return [f"bb_{part}{numbers}" for part in ("lower", "middle", "upper")]
+    return [f"rsi{numbers[: numbers.find('_', 1)] if numbers.count('_') > 1 else numbers}"] if stem.startswith("signal_rsi") else []
 
 
 def _named(stem: str, **periods: int) -> str:
