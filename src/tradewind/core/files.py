@@ -28,6 +28,7 @@ __all__ = [
     "read_json",
     "save_state",
     "sha256",
+    "through_file",
     "write_bytes",
     "write_json",
     "write_text",
@@ -112,6 +113,14 @@ def read_json(path: str | Path) -> Any:
         return json.loads(read_bytes(path))
     except (ValueError, RecursionError) as error:
         raise Corrupt(f"{path}: is not valid JSON ({error}); restore the file or write it anew") from None
+
+
+def through_file(fill: Callable[[str], object]) -> bytes:
+    """The bytes that `fill(name)` writes into a file of its own, which is gone again: for libraries that can save only to files."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "model"
+        fill(str(place))
+        return read_bytes(place)
 
 
 def save_state(path: str | Path, state: State) -> Path:

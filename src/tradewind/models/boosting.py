@@ -7,30 +7,26 @@ Fails when inputs leave the range of training (trees do not extrapolate), and ov
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import Any, Final, final
 
 import numpy as np
 
-from tradewind.core.errors import StateError
-from tradewind.core.limits import fraction, number, whole
-from tradewind.core.seeds import derive
-from tradewind.core.types import Array, Features, Forecast, Labels, State
-from tradewind.models.base import Forecaster
-from tradewind.models.rows import Rows, Task, fitted, training_rows
+from tradewind.core.limits import whole
+from tradewind.core.spaces import Space, Whole
+from tradewind.core.types import Array
+from tradewind.models.rows import Rows, Task
+from tradewind.models.trees import BOOSTING_SPACE, BoostedTrees
 
-if TYPE_CHECKING:
-    import lightgbm
+__all__ = ["SPACES", "LightGBM"]
 
-__all__ = ["LightGBM"]
+SPACES: Final[dict[str, Space]] = {
+    "lightgbm": {**BOOSTING_SPACE, "leaves": Whole(7, 127, log=True), "leaf_rows": Whole(5, 200, log=True)},
+}
 
 
 @final
-class LightGBM(Forecaster):
-    """Boosted trees: at most `trees` of depth `depth` and `leaves` leaves, each leaf holding at least `leaf_rows` rows.
-
-    `subsample` and `column_sample` are the fractions of rows and columns that each tree sees. The last `validation` of the rows stop
-    the training once `patience` trees in a row did not help; 0 turns that off. One thread, deterministic: same seed, same bytes.
-    """
+class LightGBM(BoostedTrees):
+    """Boosted trees that grow where the loss falls most, up to `leaves` leaves of at least `leaf_rows` rows; see `BoostedTrees`."""
 
     def __init__(
         self,
@@ -45,88 +41,61 @@ class LightGBM(Forecaster):
         validation: float = 0.15,
         seed: int = 0,
     ) -> None:
-        whole(trees=trees, depth=depth, leaf_rows=leaf_rows, patience=patience)
+        super().__init__(trees, depth, learning_rate, subsample, column_sample, patience, validation, seed)
+        whole(leaf_rows=leaf_rows)
         whole(2, leaves=leaves)
-        number(learning_rate=learning_rate)
-        fraction(one=True, subsample=subsample, column_sample=column_sample)
-        fraction(zero=True, validation=validation)
-        self.trees, self.patience, self.validation, self.seed = trees, patience, validation, seed
-        self._parameters = {
-            "max_depth": depth,
-            "num_leaves": leaves,
-            "min_data_in_leaf": leaf_rows,
-            "learning_rate": learning_rate,
-            "bagging_fraction": subsample,
-            "bagging_freq": 1 if subsample < 1 else 0,
-            "feature_fraction": column_sample,
-        }
-        self._task: Task | None = None
-        self._text = ""
-        self._booster: lightgbm.Booster | None = None
+        self.leaves, self.leaf_rows = leaves, leaf_rows
 
-    def reseed(self, seed: int) -> None:
-        self.seed = seed
-
-    def fit(self, X: Features, y: Labels) -> Self:
-        rows = training_rows(X, y)
-        self._task, self._text, self._booster = rows.task, "", None
-        if not rows.task.settled:
-            self._text = self._grow(rows)
-        return self
-
-    def predict(self, X: Features) -> Forecast:
-        task = fitted(self._task)
-        usable, inputs = task.inputs(X)
-        if task.settled:
-            return task.settle(usable)
-        if not len(inputs):
-            return task.forecast(usable, np.zeros((0, task.outputs)))
-        return task.forecast(usable, self._answer(task, inputs))
-
-    def state(self) -> State:
-        return State({"task": fitted(self._task).state(), "model": self._text})
-
-    def restore(self, state: State) -> Self:
-        task, text = Task.restore(state), state.values.get("model")
-        if not isinstance(text, str):
-            raise StateError("this state holds no LightGBM model text; restore it into the forecaster that saved it")
-        self._task, self._text, self._booster = task, text, None
-        return self
-
-    def _grow(self, rows: Rows) -> str:
+    def _grow(self, learned: Rows, stopped: Rows, seed: int) -> bytes:
         import lightgbm
 
-        learned, stopped = rows.tail(self.validation)
-        parameters = {**self._parameters, **_objective(rows.task), **_quiet(derive(self.seed, "lightgbm"))}
-        if learned.sum() < 2 * self._parameters["min_data_in_leaf"]:
-            # Too few rows to split: every tree is one leaf, and LightGBM fails on the empty bag that a fraction of a row is.
-            parameters["bagging_freq"] = 0
-        training = lightgbm.Dataset(rows.X[learned], rows.y[learned], weight=rows.weights[learned], params=parameters)
+        # Too few rows to split: every tree is one leaf, and LightGBM fails on the empty bag that a fraction of a row is.
+        bagged = self.subsample < 1 and len(learned) >= 2 * self.leaf_rows
+        parameters = {
+            **_objective(learned.task),
+            "max_depth": self.depth,
+            "num_leaves": self.leaves,
+            "min_data_in_leaf": self.leaf_rows,
+            "learning_rate": self.learning_rate,
+            "bagging_fraction": self.subsample,
+            "bagging_freq": int(bagged),
+            "feature_fraction": self.column_sample,
+            "seed": seed & 0x7FFFFFFF,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": 1,
+            "verbosity": -1,
+        }
+        training = lightgbm.Dataset(learned.X, learned.y, weight=learned.weights, params=parameters)
         checks: list[lightgbm.Dataset] = []
         callbacks: list[Any] = []
-        if stopped.any():
-            checks = [training.create_valid(rows.X[stopped], rows.y[stopped], weight=rows.weights[stopped])]
+        if len(stopped):
+            checks = [training.create_valid(stopped.X, stopped.y, weight=stopped.weights)]
             callbacks = [lightgbm.early_stopping(self.patience, verbose=False)]
         booster = lightgbm.train(parameters, training, self.trees, valid_sets=checks, callbacks=callbacks)
-        return str(booster.model_to_string(num_iteration=booster.best_iteration or -1))
+        return str(booster.model_to_string(num_iteration=booster.best_iteration or -1)).encode()
 
-    def _answer(self, task: Task, inputs: Array) -> Array:
-        # The text is the model: predicting from it always makes a restored forecaster equal to the bit.
-        if self._booster is None:
-            import lightgbm
+    def _load(self, data: bytes) -> Any:
+        import lightgbm
 
-            self._booster = lightgbm.Booster(model_str=self._text)
-        raw = np.asarray(self._booster.predict(inputs, num_threads=1), dtype=np.float64)
-        if task.outputs == 2 and raw.ndim == 1:
-            return np.stack([1.0 - raw, raw], axis=1)
-        return raw.reshape(len(inputs), task.outputs)
+        return lightgbm.Booster(model_str=data.decode())
+
+    def _answer(self, inputs: Array) -> Array:
+        return _columns(self._booster().predict(inputs, raw_score=True, num_threads=1), len(inputs))
+
+    def _explain(self, inputs: Array) -> Array:
+        parts = self._booster().predict(inputs, pred_contrib=True, num_threads=1)
+        return np.asarray(parts, dtype=np.float64).reshape(len(inputs), -1, inputs.shape[1] + 1)
+
+    def _gain(self) -> Array:
+        return np.asarray(self._booster().feature_importance("gain"), dtype=np.float64)
+
+
+def _columns(raw: Any, rows: int) -> Array:
+    return np.asarray(raw, dtype=np.float64).reshape(rows, -1)
 
 
 def _objective(task: Task) -> dict[str, Any]:
     if not task.classes:
         return {"objective": "regression"}
     return {"objective": "binary"} if task.outputs == 2 else {"objective": "multiclass", "num_class": task.outputs}
-
-
-def _quiet(seed: int) -> dict[str, Any]:
-    return {"seed": seed & 0x7FFFFFFF, "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbosity": -1}

@@ -13,7 +13,7 @@ from tradewind.core import limits
 from tradewind.core.errors import DataError, NotFitted, StateError
 from tradewind.core.types import Array, Features, Forecast, Labels, State, Times
 
-__all__ = ["Rows", "Task", "finite_rows", "fitted", "training_rows"]
+__all__ = ["Rows", "Task", "finite_rows", "fitted", "softmax", "training_rows"]
 
 
 def finite_rows(X: Features) -> NDArray[np.bool_]:
@@ -58,6 +58,20 @@ class Task:
             lacking = [name for name in self.names if name not in X.names]
             what = f"lacks {lacking}" if lacking else f"has {list(X.names)}"
             raise DataError(f"the model was fitted on the columns {list(self.names)}, but X {what}; pass X.select(names) with those names")
+
+    def at(self, X: Features, rows: NDArray[np.int64]) -> Array:
+        """The inputs (n, feature) at the (time, symbol) positions `rows` (n, 2). Raises DataError for one that cannot be answered."""
+        self.check(X)
+        places = np.asarray(rows)
+        if places.ndim != 2 or places.shape[1:] != (2,) or not np.issubdtype(places.dtype, np.integer):
+            raise DataError(f"rows have shape {places.shape} of {places.dtype}; give whole (time, symbol) positions, shape (n, 2)")
+        for place in places[((places < 0) | (places >= X.values.shape[:2])).any(axis=1)]:
+            raise DataError(f"X has (time, symbol) = {X.values.shape[:2]}, and no row {tuple(place.tolist())}")
+        inputs = np.ascontiguousarray(X.values[places[:, 0], places[:, 1]])
+        for row, column in np.argwhere(~np.isfinite(inputs)):
+            time, symbol = places[row]
+            raise DataError(f"row {time} of {X.symbols[symbol]} has no {X.names[column]}; choose rows with all of their inputs")
+        return inputs
 
     def forecast(self, usable: NDArray[np.bool_], answers: Array) -> Forecast:
         """Answers (n, outputs) of the `usable` rows as a forecast of all rows, NaN elsewhere."""
@@ -176,3 +190,9 @@ def fitted(task: Task | None) -> Task:
     if task is None:
         raise NotFitted("this forecaster has learned nothing yet; call fit(X, y) or restore(state) first")
     return task
+
+
+def softmax(scores: Array) -> Array:
+    """Log-odds (n, class), known up to a number a row, as probabilities that sum to one."""
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
