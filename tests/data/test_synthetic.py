@@ -13,6 +13,8 @@ from tradewind.core.types import Array
 from tradewind.data import quality
 from tradewind.data.synthetic import REGIME_MEAN, REGIME_STAY, REGIME_VOLATILITY, Synthetic, flat, gappy, noise, planted, switching
 from tradewind.data.synthetic_paths import carried
+from tradewind.data.synthetic_signals import _strength
+from tradewind.features import compute
 
 ALL = (planted, noise, switching, flat, gappy)
 FOUR_YEARS = 4 * 365 * 24
@@ -162,3 +164,98 @@ def test_settings_that_cannot_be(settings: dict[str, object]) -> None:
 def test_bars_stay_sound_when_cut() -> None:
     made = planted(bars=100)
     assert replace(made.market[10:20]).digest == made.market[10:20].digest
+
+
+# -- a mean planted by its R^2 ------------------------------------------------------------------------------------------
+def _explained(made: Synthetic, columns: Array) -> float:
+    """The R^2, corrected for the number of columns, of a linear regression of the next bar's return on `columns` (time, column)."""
+    returns = (made.market.close / made.market.open - 1)[201:, 0]
+    inputs = np.column_stack([np.ones(len(returns)), columns[200:-1]])
+    left = returns - inputs @ np.linalg.lstsq(inputs, returns, rcond=None)[0]
+    degrees = len(returns) - inputs.shape[1]
+    return float(1 - (left @ left / degrees) / returns.var(ddof=1))
+
+
+@pytest.mark.parametrize("form", ["linear", "nonlinear"])
+@pytest.mark.parametrize("r2", [0.001, 0.01, 0.05])
+def test_the_planted_mean_has_the_r2_that_was_asked(form: str, r2: float) -> None:
+    made = planted(r2=r2, form=form, bars=400_000, seed=11)
+    assert made.oracle.mean is not None
+    returns, mean = (made.market.close / made.market.open - 1)[201:, 0], made.oracle.mean[200:-1, 0]
+    # A slow mean is a small sample of itself: its mean square is known to a few per cent here.
+    assert mean.var() / returns.var() == pytest.approx(r2, rel=0.07)
+    slope = (returns - returns.mean()) @ (mean - mean.mean()) / (mean.var() * len(mean))
+    assert slope == pytest.approx(1.0, abs=3.5 * (returns.var() / mean.var() / len(mean)) ** 0.5)
+
+
+def test_the_calibration_of_the_linear_form_is_exact_to_a_hundredth() -> None:
+    sizes = []
+    for seed in range(12):
+        made = planted(r2=0.05, bars=400_000, seed=100 + seed)
+        assert made.oracle.mean is not None
+        sizes.append(float(made.oracle.mean[500:, 0].var()))
+    wanted = _strength(0.05, made.oracle.parameters["volatility"]) ** 2
+    assert np.mean(sizes) == pytest.approx(wanted, rel=0.01)
+
+
+@pytest.mark.parametrize("timeframe", ["15m", "1h", "1d"])
+@pytest.mark.parametrize("form", ["linear", "nonlinear"])
+def test_the_mean_is_made_of_the_columns_it_names(form: str, timeframe: str) -> None:
+    made = planted(r2=0.02, form=form, bars=900, timeframe=timeframe, seed=4)
+    X = compute(made.market, list(made.oracle.signals))
+    assert made.oracle.mean is not None
+    distance = X.values[:, 0, -1]
+    expected = distance if form == "linear" else 2**0.5 * X.values[:, 0, 0] * np.sign(distance)
+    np.testing.assert_allclose(made.oracle.mean[199:, 0], made.oracle.parameters["strength"] * expected[199:], rtol=1e-7, atol=1e-12)
+    assert set(made.oracle.signals) <= set(compute(made.market[:2], "relative").names)
+    assert (made.oracle.mean[:199] == 0).all()
+
+
+def test_a_linear_model_sees_the_linear_mean_and_nearly_nothing_of_the_other() -> None:
+    linear, other = (planted(r2=0.01, form=form, bars=300_000, seed=7) for form in ("linear", "nonlinear"))
+    seen = [_explained(made, compute(made.market, "relative").values[:, 0]) for made in (linear, other)]
+    assert seen[0] == pytest.approx(0.01, abs=0.0012)
+    assert -0.0002 < seen[1] < 0.0005
+    wave, side = compute(other.market, list(other.oracle.signals)).values[:, 0].T
+    assert _explained(other, (wave * np.sign(side))[:, None]) == pytest.approx(0.01, abs=0.0012)
+
+
+@pytest.mark.parametrize(
+    ("form", "r2", "symbols"), [("linear", 0.002, 1), ("linear", 0.05, 1), ("nonlinear", 0.01, 1), ("linear", 0.01, 3)]
+)
+def test_the_oracle_of_an_r2_earns_what_it_expects(form: str, r2: float, symbols: int) -> None:
+    made = [planted(r2=r2, form=form, bars=FOUR_YEARS, seed=seed, symbols=symbols).oracle for seed in range(30)]
+    assert np.mean([oracle.realised for oracle in made]) == pytest.approx(made[0].sharpe, abs=3.3 * 0.55 / 30**0.5)
+    assert made[0].sharpe > 1
+
+
+def test_the_best_band_beats_no_band_and_trading_on_the_sign() -> None:
+    made = planted(r2=0.01, bars=200_000, seed=2)
+    assert made.oracle.mean is not None
+    for targets in (np.clip(made.oracle.parameters["gain"] * made.oracle.mean, -1, 1), np.sign(made.oracle.mean)):
+        result = tw.backtest(targets, made.market, costs=tw.Costs(fee_bps=10, slippage_bps=2))
+        assert _sharpe(result.equity, made.market.periods_per_year) < made.oracle.realised - 0.3
+
+
+def test_no_r2_is_nothing_to_know_and_what_costs_too_much_is_left_alone() -> None:
+    assert planted(r2=0.0, bars=300).oracle.sharpe == 0
+    dear = planted(r2=0.0005, form="nonlinear", bars=300, fee_bps=100.0).oracle
+    assert dear.sharpe == dear.realised == 0
+    assert np.isnan(dear.targets).all()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"sharpe": 1.0, "r2": 0.01},
+        {"r2": 0.5},
+        {"r2": float("nan")},
+        {"r2": 0.01, "form": "wavy"},
+        {"r2": 0.01, "lookback": 20},
+        {"form": "nonlinear"},
+        {"r2": 0.01, "form": "nonlinear", "timeframe": "12h"},
+    ],
+)
+def test_what_cannot_be_planted(settings: dict[str, object]) -> None:
+    with pytest.raises(SettingsError):
+        planted(**settings)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ in their docstrings: what passes here is necessary for a strategy, never suffici
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final, final
 
@@ -20,6 +20,7 @@ from tradewind.core.seeds import generator
 from tradewind.core.settings import require
 from tradewind.core.types import Array, Targets
 from tradewind.data import synthetic_paths as paths
+from tradewind.data import synthetic_signals as signals
 
 __all__ = ["Oracle", "Synthetic", "flat", "gappy", "noise", "planted", "switching"]
 
@@ -46,6 +47,8 @@ class Oracle:
     `targets` (time, symbol): weights decided at each close from bars up to it; NaN keeps what is held.
     `sharpe`: annual Sharpe ratio net of costs that this earns in expectation; `realised`: the one it earned in these very bars.
     `knows`: in words. `parameters`: the truth in numbers. `states` (time,): the hidden regime of each bar, where there is one.
+    `mean` (time, symbol): the true expected simple return of the next bar given everything up to each close, and `signals` the columns
+    that it is made of, where something is planted.
     """
 
     targets: Targets
@@ -54,6 +57,8 @@ class Oracle:
     knows: str
     parameters: Mapping[str, float] = field(default_factory=dict)
     states: NDArray[np.int64] | None = None
+    mean: Array | None = None
+    signals: tuple[str, ...] = ()
 
 
 @final
@@ -66,45 +71,52 @@ class Synthetic:
 
 
 def planted(
-    sharpe: float = 2.0,
+    sharpe: float | None = None,
     bars: int = 20_000,
     timeframe: str = "1h",
     seed: int = 1,
     symbols: int = 1,
     fee_bps: float = 10.0,
     slippage_bps: float = 2.0,
-    lookback: int = 20,
+    lookback: int | None = None,
+    r2: float | None = None,
+    form: str = "linear",
 ) -> Synthetic:
-    """A market with time-series momentum: the next bar drifts by k volatilities in the direction of the last `lookback` bars' return.
+    """A market in which something is planted: momentum worth an annual net Sharpe ratio of `sharpe`, or a mean of the next bar with `r2`.
 
-    k is calibrated so that the oracle, which is long or short by that very sign and pays `fee_bps` and `slippage_bps` when it turns,
-    earns an annual Sharpe ratio of `sharpe` net of costs in expectation; sampling error remains, about 1 / sqrt(years). At `sharpe=0`
-    the rule earns exactly its costs: there is something to predict and nothing to gain by it; `noise` has nothing to predict.
-    Symbols are independent and each carries sharpe / sqrt(symbols). Log returns are normal around the drift, volatility is constant.
+    `sharpe` (2 when neither is given): the next bar drifts by k volatilities in the direction of the last `lookback` (20) bars' return. k
+    is calibrated so that the oracle, which is long or short by that very sign and pays `fee_bps` and `slippage_bps` when it turns, earns
+    `sharpe` net of costs in expectation; sampling error remains, about 1 / sqrt(years). At `sharpe=0` the rule earns exactly its costs:
+    there is something to predict and nothing to gain by it; `noise` has nothing to predict. Each of several symbols carries
+    sharpe / sqrt(symbols).
 
-    Raises SettingsError for a negative or non-finite sharpe, cost or count.
+    `r2`: the share of the variance of the next bar's simple return that its conditional mean has. `form` says what the mean is made of:
+    `linear` is a multiple of the column ema_distance_200, towards the average; `nonlinear` is the sine of the hour (of the weekday in bars
+    of a day) times the sign of ema_distance_200: away from the average for one half of the cycle, towards it for the other. No column
+    alone tells anything of that, but a mean that lasts shows a little in past returns: a linear regression on the columns of `relative`
+    finds a sixth of it at r2 = .05 and a twenty-fourth at .01. The oracle trades the mean inside the best no-trade band.
+
+    Symbols are independent. Log returns are normal around the mean, volatility is constant. Raises SettingsError for both of `sharpe` and
+    `r2`, an unknown form, and for a sharpe, r2, cost or count that cannot be.
     """
     step = _require_size(bars, timeframe, symbols)
-    require(0 <= sharpe < 100, f"planted: sharpe is {sharpe}, an annual Sharpe ratio from 0 to 100")
     require(min(fee_bps, slippage_bps) >= 0, "planted: costs are basis points from 0 up")
-    require(isinstance(lookback, int) and lookback >= 1, f"planted: lookback is {lookback!r}, a positive number of bars")
-    volatility, cost = _per_bar(step), (fee_bps + slippage_bps) * _BASIS_POINT
-    drift = _calibrate(sharpe / symbols**0.5, lookback, volatility, _periods(step), cost)
+    require(sharpe is None or r2 is None, "planted: give sharpe or r2, not both: each decides how much there is to gain")
+    cost, volatility = (fee_bps + slippage_bps) * _BASIS_POINT, _per_bar(step)
     shocks = generator(seed, "planted", "shocks").standard_normal((symbols, bars)).T
-    logs, targets = np.empty((bars + 1, symbols)), np.empty((bars, symbols))
-    for column in range(symbols):
-        logs[:, column], targets[:, column] = paths.momentum(np.ascontiguousarray(shocks[:, column]), drift, volatility, lookback)
-    targets /= symbols
+    if r2 is None:
+        worth = 2.0 if sharpe is None else sharpe
+        reach = 20 if lookback is None else lookback
+        require(form == "linear", f"planted: form is {form!r} of something planted by its r2; give r2 too")
+        require(0 <= worth < 100, f"planted: sharpe is {worth}, an annual Sharpe ratio from 0 to 100")
+        require(isinstance(reach, int) and reach >= 1, f"planted: lookback is {reach!r}, a positive number of bars")
+        logs, oracle = _momentum(worth, reach, shocks, volatility, _periods(step), cost)
+    else:
+        require(lookback is None, "planted: lookback is that of the momentum planted by sharpe; r2 has no use for it")
+        logs, oracle = _signal(r2, form, shocks, volatility, step, cost)
     market = _market("PLANTED", logs, np.full((bars, symbols), volatility), step, seed)
-    parameters = {
-        "lookback": lookback,
-        "drift": drift * volatility,
-        "volatility": volatility,
-        "fee_bps": fee_bps,
-        "slippage_bps": slippage_bps,
-    }
-    knows = f"the next bar drifts in the direction of the return over the last {lookback} bars"
-    return Synthetic(market, Oracle(targets, float(sharpe), _realised(market, targets, cost), knows, parameters))
+    known = {**oracle.parameters, "volatility": volatility, "fee_bps": fee_bps, "slippage_bps": slippage_bps}
+    return Synthetic(market, replace(oracle, realised=_realised(market, oracle.targets, cost), parameters=known))
 
 
 def noise(bars: int = 20_000, timeframe: str = "1h", seed: int = 1, symbols: int = 1) -> Synthetic:
@@ -217,6 +229,34 @@ def _market(kind: str, logs: Array, volatility: Array, step: int, seed: int) -> 
     volume = np.round(1_000.0 * np.exp(0.5 * activity + 0.5 * random.standard_normal(change.shape)), 3)
     open_time = _START + step * np.arange(len(change), dtype=np.int64)
     return Market(_names(kind, change.shape[1]), timeframe_name(step), open_time, open_time + step, opens, highs, lows, closes, volume)
+
+
+def _momentum(sharpe: float, lookback: int, shocks: Array, volatility: float, periods: float, cost: float) -> tuple[Array, Oracle]:
+    """Log closes (time + 1, symbol), and who knows the momentum in them."""
+    bars, symbols = shocks.shape
+    drift = _calibrate(sharpe / symbols**0.5, lookback, volatility, periods, cost)
+    logs, targets, mean = np.empty((bars + 1, symbols)), np.empty((bars, symbols)), np.empty((bars, symbols))
+    for column in range(symbols):
+        logs[:, column], targets[:, column] = paths.momentum(np.ascontiguousarray(shocks[:, column]), drift, volatility, lookback)
+        mean[:, column] = drift * volatility * paths.carried(np.ascontiguousarray(targets[:, column]))
+    knows = f"the next bar drifts in the direction of the return over the last {lookback} bars"
+    numbers = {"lookback": lookback, "drift": drift * volatility}
+    return logs, Oracle(targets / symbols, float(sharpe), 0.0, knows, numbers, mean=mean, signals=(f"return_{lookback}",))
+
+
+def _signal(r2: float, form: str, shocks: Array, volatility: float, step: int, cost: float) -> tuple[Array, Oracle]:
+    """Log closes (time + 1, symbol), and who knows the mean planted in them."""
+    bars, symbols = shocks.shape
+    plan = signals.plan(float(r2), form, volatility, step, cost)
+    waves = plan.waves(_START + step * np.arange(bars, dtype=np.int64))
+    logs, targets, mean = np.empty((bars + 1, symbols)), np.empty((bars, symbols)), np.empty((bars, symbols))
+    for column in range(symbols):
+        logs[:, column], mean[:, column] = plan.path(np.ascontiguousarray(shocks[:, column]), waves)
+        targets[:, column] = paths.band(np.ascontiguousarray(mean[:, column]), plan.gain, plan.width)
+    numbers = {"r2": r2, "strength": plan.strength, "gain": plan.gain, "band": plan.width}
+    # Independent symbols with equal shares: the mean is that of one, the deviation that of one over the root of their number.
+    worth = plan.sharpe * (_periods(step) * symbols) ** 0.5
+    return logs, Oracle(targets / symbols, worth, 0.0, plan.knows, numbers, mean=mean, signals=plan.signals)
 
 
 def _noise_paths(bars: int, symbols: int, step: int, seed: int) -> tuple[Array, Array]:

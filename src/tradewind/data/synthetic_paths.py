@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tradewind.core.compiled import kernel
 from tradewind.core.types import Array
 
-__all__ = ["carried", "garch", "hold", "markov", "momentum", "regime_direction"]
+__all__ = ["autoregression", "average_drift", "band", "carried", "garch", "hold", "markov", "momentum", "regime_direction"]
 
 
 @kernel
@@ -31,6 +31,56 @@ def momentum(shocks: Array, drift: float, volatility: float, lookback: int) -> t
                 targets[t] = now
             sign = now
     return logs, targets
+
+
+@kernel
+def average_drift(shocks: Array, waves: Array, strength: float, volatility: float, span: int) -> tuple[Array, Array]:
+    """Log closes (time + 1,), the first being 0, and the expected simple return of the bar after each (time,), as known at its close.
+
+    d(t) is the close over its exponential average of `span` bars, less 1: the column ema_distance, of which the first `span` - 1 bars have
+    none. The mean is strength * d(t), or where there are `waves` (time,) strength * waves(t) * sign(d(t)); 0 while there is no d.
+    """
+    n = len(shocks)
+    logs, mean = np.zeros(n + 1), np.zeros(n)
+    rate, average = 2.0 / (span + 1.0), 0.0
+    for t in range(n):
+        drift = math.log1p(mean[t - 1]) if t > 0 else 0.0
+        logs[t + 1] = logs[t] + drift - 0.5 * volatility * volatility + volatility * shocks[t]
+        close = math.exp(logs[t + 1])
+        # The average is seeded with the plain mean of its first closes, as the column is.
+        average += close / span if t < span else rate * (close - average)
+        if t >= span - 1:
+            distance = close / average - 1.0
+            if len(waves) == 0:
+                mean[t] = min(max(strength * distance, -0.5), 0.5)
+            else:
+                mean[t] = strength * waves[t] * (1.0 if distance > 0.0 else -1.0)
+    return logs, mean
+
+
+@kernel
+def autoregression(shocks: Array, decay: float) -> Array:
+    """x(t) = decay * (x(t - 1) + shocks(t)), from 0."""
+    out = np.empty(len(shocks))
+    last = 0.0
+    for t in range(len(shocks)):
+        last = decay * (last + shocks[t])
+        out[t] = last
+    return out
+
+
+@kernel
+def band(mean: Array, gain: float, width: float) -> Array:
+    """Targets (time,): the position is moved to the nearer edge of `gain` * mean, at most 1 in size, plus or minus `width`; NaN inside."""
+    out = np.full(len(mean), np.nan)
+    held = 0.0
+    for t in range(len(mean)):
+        wanted = min(max(gain * mean[t], -1.0), 1.0)
+        moved = min(max(held, wanted - width), wanted + width)
+        if moved != held:
+            out[t] = moved
+            held = moved
+    return out
 
 
 @kernel
