@@ -228,6 +228,13 @@ def test_no_bars_in_the_span_asked_for(settings: RunSettings) -> None:
         load_market(RunSettings(**{**settings.to_dict(), "start": "2030-01-01"}))
 
 
+def test_a_slower_timeframe_is_made_of_the_bars_that_are_read(settings: RunSettings) -> None:
+    slower = RunSettings(**{**settings.to_dict(), "timeframe": "1d"})
+    market, made = load_market(settings), load_market(slower)
+    assert made.timeframe == "1d" and made.digest == tw.data.resample(market, "1d").digest
+    assert slower.identity(made) != settings.identity(market)
+
+
 def test_a_manifest_is_checked_and_changed_versions_are_told(finished: RunResult, tmp_path: Path) -> None:
     manifest = read_manifest(finished.folder / "manifest.json")
     assert differences(manifest) == [] and manifest["versions"] == versions()

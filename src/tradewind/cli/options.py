@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tradewind.core.market import Market
 
 __all__ = [
-    "Bundled", "Fee", "Files", "Latency", "Moment", "More", "Repairs", "Seed", "Slippage", "Symbols", "Window",
+    "Bundled", "Fee", "Files", "Latency", "Moment", "More", "Repairs", "Seed", "Slippage", "Symbols", "Timeframe", "Window",
     "fail", "files_of", "listed", "print_columns", "read_bars", "say", "setting", "window",
 ]  # fmt: skip
 
@@ -28,6 +28,7 @@ Slippage = Annotated[float, typer.Option(help="How much worse than the open each
 Latency = Annotated[int, typer.Option(help="Bars between a decision and its fill; at least 1.")]
 Seed = Annotated[int, typer.Option(help="Root of all randomness.")]
 Window = Annotated[str | None, typer.Option(metavar="BARS|30d", help="Length in bars, or a duration.")]
+Timeframe = Annotated[str | None, typer.Option(metavar="1h|4h|1d", help="Slower bars, made of those read.")]
 Moment = Annotated[str | None, typer.Option(metavar="TIME", help="ISO 8601, UTC unless it says otherwise.")]
 
 

@@ -18,13 +18,14 @@ from tradewind.cli.options import (
     Seed,
     Slippage,
     Symbols,
+    Timeframe,
     Window,
     files_of,
     listed,
     read_bars,
     say,
     window,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from tradewind.evaluate.run import RunResult
@@ -38,6 +39,7 @@ def run(
     files: Files = None,
     repair: Repairs = None,
     symbols: Symbols = None,
+    timeframe: Timeframe = None,
     strategies: Annotated[str | None, typer.Option(help="Rows, or my_module:Mine, with commas between.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer and lighter fits, the same rows.")] = False,
     fee_bps: Fee = 10.0,
@@ -65,7 +67,7 @@ def run(
             result = job.rerun(manifest, out, data=files_of(files, more), jobs=jobs, progress=progress)
         else:
             settings = RunSettings(
-                market=market, data=files_of(files, more), repair=tuple(repair or ()), symbols=listed(symbols) or (),
+                market=market, data=files_of(files, more), repair=tuple(repair or ()), symbols=listed(symbols) or (), timeframe=timeframe,
                 strategies=listed(strategies) or ROWS, start=start, end=end, train=window(train), test=window(test),
                 embargo=window(embargo), anchored=anchored, fee_bps=fee_bps, slippage_bps=slippage_bps, latency=latency, seed=seed,
                 quick=quick,

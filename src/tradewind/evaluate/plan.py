@@ -32,15 +32,16 @@ class RunSettings:
     """What a run does; every field is a flag of `tradewind run`.
 
     `market`: a bundled market, unless `data` names files, mended by `repair` as `tradewind.data.read` does. `symbols`: some of them;
-    `start`, `end`: ISO times that bars open at or after, and before. `strategies`: rows, by name or as my_module:Mine; `hold` is always
-    there. `train`, `test`, `embargo`: durations or bars, see `walk_forward`. `quick`: fewer and lighter fits. Raises SettingsError for
-    what cannot be.
+    `timeframe`: slower bars, made of those read; `start`, `end`: ISO times that bars open at or after, and before. `strategies`: rows,
+    by name or as my_module:Mine; `hold` is always there. `train`, `test`, `embargo`: durations or bars, see `walk_forward`. `quick`: fewer
+    and lighter fits. Raises SettingsError for what cannot be.
     """
 
     market: str = "btc-15m"
     data: tuple[str, ...] = ()
     repair: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
+    timeframe: str | None = None
     strategies: tuple[str, ...] = ROWS
     start: str | None = None
     end: str | None = None
@@ -101,10 +102,13 @@ def load_market(settings: RunSettings) -> Market:
     """The bars that `settings` ask for. Raises DataError and SettingsError, naming the file or symbol."""
     from tradewind.data.bundled import sample
     from tradewind.data.reading import read
+    from tradewind.data.resampling import resample
 
     market = read(list(settings.data), repair=settings.repair) if settings.data else sample(settings.market)
     if settings.symbols:
         market = market.select(settings.symbols)
+    if settings.timeframe is not None and settings.timeframe != market.timeframe:
+        market = resample(market, settings.timeframe)
     chosen = market.between(settings.start, settings.end)
     require(len(chosen) > 0, f"no bars from {settings.start} to {settings.end}; the market has {len(market)} bars of {market.timeframe}")
     return chosen
