@@ -12,7 +12,10 @@ __all__ = ["Forecaster", "Strategy"]
 
 @runtime_checkable
 class Forecaster(Protocol):
-    """Learns y from X. `predict` answers row t from rows <= t alone."""
+    """Learns y from X. `predict` answers row t from rows <= t alone.
+
+    One that goes on learning after `fit` may have `memory` and `follow(X, y)` besides; see `tradewind.Forecaster`.
+    """
 
     def fit(self, X: Features, y: Labels) -> Self: ...
 

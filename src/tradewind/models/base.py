@@ -21,11 +21,18 @@ class Forecaster(ABC):
 
     `benchmark`: whether it claims no skill, so that the checks do not ask it to learn the obvious.
 
+    A forecaster that goes on learning after `fit` has a method `follow(X: Features, y: Labels) -> Forecast` besides: like `predict`, but
+    row t may also use the answers of rows asked after the last row of the fit (`X.known`) that are known by then: `y.known <= X.known[t]`.
+    It leaves the object as it is, and `y.weights` alone, since those are not causal. `memory` (default 0): row t uses answers of the last
+    `memory` rows of X before it, and of no earlier ones, so that the last `window + memory` rows give the same bits as the whole history.
+    Whoever has answers at hand asks `follow`, as the strategy `forecast` does; `predict` then is what was learned by the end of `fit`.
+
     Write `fit` and `predict`. The other methods are hooks with sound defaults: replace `state` and `restore` when an attribute is not
     plain data, `reseed` when the model draws random numbers.
     """
 
     window: int = 1
+    memory: int = 0
     benchmark: bool = False
 
     @abstractmethod

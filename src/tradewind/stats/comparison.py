@@ -66,7 +66,7 @@ def diebold_mariano(
     lags = horizon - 1 if bandwidth == "horizon" else max(horizon - 1, int(4.0 * (n / 100.0) ** (2.0 / 9.0)))
     correction = n + 1 - 2 * horizon + horizon * (horizon - 1) / n if n else 0.0
     if n < 2 or lags >= n or correction <= 0:
-        return DieboldMariano(*[math.nan] * 4, n, lags)
+        return DieboldMariano(math.nan, math.nan, math.nan, math.nan, n, lags)
     # So scaled, the mean of the rows is the mean of the cells.
     rows = sums / counts.mean()
     difference = float(rows.mean())

@@ -72,10 +72,18 @@ class Forecasting(Strategy):
         self.fitted = False
         self._labels = labels.label(label, **self.label_settings)
         self._model: Forecaster | None = None
-        # Built now only to hear at once about settings that cannot be, and how many rows one forecast needs.
-        self._window = int(getattr(self._new_forecaster(), "window", 1))
-        self._live = Live(self.features, keep=self._window)
-        self.warmup = self._live.warmup + self._window
+        # Built now only to hear at once about settings that cannot be, and how many rows one forecast needs. What a forecaster learns
+        # from answers that came since its fit refines a forecast but is not needed for one, so the warm-up does not wait for it.
+        unfitted = self._new_forecaster()
+        window = int(getattr(unfitted, "window", 1))
+        self._rows = window + int(getattr(unfitted, "memory", 0))
+        self._live = Live(self.features, keep=self._rows)
+        self.warmup = self._live.warmup + window
+
+    @property
+    def model(self) -> Forecaster | None:
+        """The fitted forecaster; None before `fit` and where there was nothing to learn."""
+        return self._model
 
     def reseed(self, seed: int) -> None:
         self.seed = seed
@@ -97,14 +105,14 @@ class Forecasting(Strategy):
     def decide(self, view: View) -> Target:
         if self._silent():
             return Target(np.full(len(view.market.symbols), np.nan))
-        return self.policy.decide(self._predict(self._live.rows(view.market, self._window)), view.portfolio)
+        return self.policy.decide(self._forecast(self._live.rows(view.market, self._rows), view.market), view.portfolio)
 
     def explain(self, view: View, symbol: int) -> Reason:
         """Why `decide(view)` asks for what it asks of the symbol in column `symbol`."""
         if self._silent():
             return Reason(("Its training part had no complete row with a known answer: it learned nothing and keeps what is held.",))
-        X = self._live.rows(view.market, self._window)
-        forecast = self._predict(X)
+        X = self._live.rows(view.market, self._rows)
+        forecast = self._forecast(X, view.market)
         assert self._model is not None, "_silent() has been asked before"
         ask = getattr(self._model, "contributions", None)
         answered = bool(np.isfinite(forecast.score()[-1, symbol]))
@@ -115,10 +123,10 @@ class Forecasting(Strategy):
         first = max(start, self.warmup - 1)
         if self._silent() or first >= len(market):
             return np.full(market.close.shape, np.nan)
-        # The model answers its first row from the `window` rows up to it, so no earlier ones need to be looked at.
-        begin = max(0, first + 1 - self._window)
+        # The model answers its first row from so many rows up to it, so no earlier ones need to be looked at.
+        begin = max(0, first + 1 - self._rows)
         desired = np.full(market.close.shape, np.nan)
-        desired[first:] = self.policy.desired(self._predict(compute(market, self.features)[begin:]))[first - begin :]
+        desired[first:] = self.policy.desired(self._forecast(compute(market, self.features)[begin:], market))[first - begin :]
         return self.policy.walk(desired, market, book, start)
 
     def state(self) -> State:
@@ -164,9 +172,15 @@ class Forecasting(Strategy):
             raise NotFitted(f"the {self.forecaster!r} strategy was asked to decide before fit(market)")
         return self._model is None
 
-    def _predict(self, X: Features) -> Forecast:
+    def _forecast(self, X: Features, market: Market) -> Forecast:
+        """The answers to `X`, the last rows of `market`, by a model that may have learned from the labels known by each of them."""
         assert self._model is not None, "_silent() has been asked before"
-        return self._model.predict(X)
+        follow = getattr(self._model, "follow", None)
+        if follow is None:
+            return self._model.predict(X)
+        # Labels of the whole market: some, like the triple barrier's volatility, remember more than these rows.
+        answered: Forecast = follow(X, self._labels(market)[len(market) - len(X) :])
+        return answered
 
 
 def _learnable(X: Features, y: Labels) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from tradewind.core.errors import SettingsError
 from tradewind.core.limits import number
 from tradewind.core.market import Market
 from tradewind.core.settings import require
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Policy", "edge"]
 
-SIZES = ("linear", "sign")
+SIZES = ("linear", "sign", "interval")
 
 
 @final
@@ -31,9 +32,11 @@ class Policy:
     """How a forecast becomes weights, each a share of equity / number of symbols.
 
     The edge of a forecast (see `edge`) is compared with `threshold`: at or under it in size, the position wanted is 0. Beyond it `size`
-    says how much: `linear` the edge times `gain`, capped at a full share, `sign` always a full share. `long_only`: flat instead of
-    short. `cost`: what a round trip costs as a return, the unit in which return forecasts are measured. `band`: a position is changed
-    only when the one wanted is at least this fraction of a full share away from the one held.
+    says how much: `linear` the edge times `gain`, capped at a full share, `sign` always a full share, `interval` the score (see `edge`,
+    not over `cost`) over half the width between the outermost quantiles, times `gain`, capped: the wider the interval, the smaller the
+    position, and none on one that is infinite. `long_only`: flat instead of short. `cost`: what a round trip costs as a return, the unit
+    in which return forecasts are measured. `band`: a position is changed only when the one wanted is at least this
+    fraction of a full share away from the one held.
 
     Raises SettingsError for values that cannot be.
     """
@@ -51,9 +54,13 @@ class Policy:
         number(positive=False, threshold=self.threshold, band=self.band)
 
     def desired(self, forecast: Forecast) -> Targets:
-        """(time, symbol) weights wanted before the band; NaN, which keeps, where the forecast has no answer."""
+        """(time, symbol) weights wanted before the band; NaN, which keeps, where the forecast has no answer.
+
+        Raises SettingsError when `size` is `interval` and the forecast has no quantiles.
+        """
         size = edge(forecast, self.cost)
-        shares = np.sign(size) if self.size == "sign" else np.clip(size * self.gain, -1.0, 1.0)
+        pull = _certainty(forecast) if self.size == "interval" else size
+        shares = np.sign(size) if self.size == "sign" else np.clip(pull * self.gain, -1.0, 1.0)
         shares = np.where(np.abs(size) <= self.threshold, 0.0, shares)
         if self.long_only:
             shares = np.maximum(shares, 0.0)
@@ -78,10 +85,24 @@ def edge(forecast: Forecast, cost: float) -> Array:
     With classes it is the expected class code on a scale where the lowest code is -1 and the highest 1: P(up) - P(down). With a mean
     it is the mean over `cost`: 1 where the return expected pays just for the round trip.
     """
-    score = forecast.score()
+    lean = _lean(forecast)
     if forecast.probabilities is None:
-        return np.asarray(score / cost)
-    low, high = forecast.classes[0], forecast.classes[-1]
-    # A model that has seen one class alone knows no direction: its edge is 0.
-    half = (high - low) / 2.0
-    return np.asarray((score - (low + high) / 2.0) / half) if half > 0 else np.where(np.isnan(score), np.nan, 0.0)
+        return np.asarray(lean / cost)
+    half = (forecast.classes[-1] - forecast.classes[0]) / 2.0
+    # A model that has seen one class alone knows no direction: its lean is 0, and so is its edge.
+    return np.asarray(lean / half) if half > 0 else lean
+
+
+def _lean(forecast: Forecast) -> Array:
+    """(time, symbol): the score from where it speaks for neither direction: the middle of the class codes, or no return."""
+    score = forecast.score()
+    return np.asarray(score if forecast.probabilities is None else score - (forecast.classes[0] + forecast.classes[-1]) / 2.0)
+
+
+def _certainty(forecast: Forecast) -> Array:
+    """(time, symbol): the lean over half the width between the outermost quantiles."""
+    if forecast.quantiles is None or len(forecast.levels) < 2:
+        raise SettingsError("size is 'interval', but the forecasts have no quantiles; wrap the forecaster in 'conformal', or use 'linear'")
+    lean, half = _lean(forecast), (forecast.quantiles[..., -1] - forecast.quantiles[..., 0]) / 2.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where((lean == 0.0) & ~np.isnan(half), 0.0, lean / half))
