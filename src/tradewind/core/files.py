@@ -116,7 +116,12 @@ def read_json(path: str | Path) -> Any:
 
 
 def through_file(fill: Callable[[str], object]) -> bytes:
-    """The bytes that `fill(name)` writes into a file of its own, which is gone again: for libraries that can save only to files."""
+    """The bytes that `fill(name)` writes, for libraries that can save only to files: in memory on Linux, else a file that is gone again."""
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("tradewind"), "rb") as memory:
+            fill(f"/proc/self/fd/{memory.fileno()}")
+            memory.seek(0)
+            return memory.read()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "model"
         fill(str(place))
