@@ -7,14 +7,11 @@ finished are read, not fitted again. Costs what the fits cost; fails to say anyt
 from __future__ import annotations
 
 import dataclasses
-import fcntl
-import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, final
+from typing import final
 
 import numpy as np
 
@@ -22,7 +19,7 @@ from tradewind.core.errors import DataError, TradewindError
 from tradewind.core.files import load_state, read_bytes, save_state, sha256, write_json
 from tradewind.core.market import Market
 from tradewind.core.settings import require
-from tradewind.core.types import State, long_frame
+from tradewind.core.types import long_frame
 from tradewind.engine import backtest
 from tradewind.evaluate.identity import digest, package_digest
 from tradewind.evaluate.ledger import Ledger, Trials
@@ -32,12 +29,12 @@ from tradewind.evaluate.plan import RunSettings, load_market
 from tradewind.evaluate.report import Page, Row, write
 from tradewind.evaluate.result import Result
 from tradewind.evaluate.walk_forward import walk_forward, windows
+from tradewind.evaluate.workplace import claimed, packed, unpacked
 from tradewind.strategies.mix import mix_targets
 
 __all__ = ["RunResult", "rerun", "run"]
 
 Progress = Callable[[str, int, int], None]
-_ARRAYS: Final = ("open_time", "known", "open", "high", "low", "close", "volume", "funding_rate", "mark_close")
 
 
 @final
@@ -124,38 +121,17 @@ def _run(
     counted = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     identity = settings.identity(market)
     folder = out / identity
-    with _claimed(folder):
+    with claimed(folder):
         if fresh:
             shutil.rmtree(folder / "folds", ignore_errors=True)
         try:
-            save_state(folder / "market", _packed(market))
+            save_state(folder / "market", packed(market))
             _fit_all(settings, folder, jobs, folds, progress)
         finally:
             shutil.rmtree(folder / "market", ignore_errors=True)
         result = RunResult(identity, folder, settings, _judged(settings, market, folder, counted, trials))
         _write_all(result, market)
     return result
-
-
-@contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Hold the run's folder for this process; the system lets go of it when the process ends, however it ends."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be made: {error.strerror or error}; choose another --out") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for left in folder.rglob(".*.tmp"):
-            left.unlink(missing_ok=True)  # half-written by a process that was killed
-        yield
-    except BlockingIOError:
-        raise DataError(f"{folder}: another process is doing this run; wait for it or stop it") from None
-    finally:
-        os.close(descriptor)
-        with suppress(OSError):
-            folder.rmdir()  # only a folder in which nothing was finished is empty
 
 
 def _fit_all(settings: RunSettings, folder: Path, jobs: int, folds: int, progress: Progress | None) -> None:
@@ -183,7 +159,7 @@ def _walk_task(task: _Task) -> str | None:
     """In a worker: walk one row forward, leaving its folds on disk. Returns the message of an error that has one."""
     try:
         folder = Path(task.folder)
-        _walk(task.settings, task.row, _unpacked(load_state(folder / "market")), folder, Ledger(":memory:"))
+        _walk(task.settings, task.row, unpacked(load_state(folder / "market")), folder, Ledger(":memory:"))
     except TradewindError as error:
         return f"{task.row}: {error}"
     return None
@@ -250,13 +226,3 @@ def _write_all(result: RunResult, market: Market) -> None:
         "versions": versions(), "source": package_digest(), "git": git_state(), "outputs": outputs,
     }  # fmt: skip
     write_json(folder / "manifest.json", manifest)
-
-
-def _packed(market: Market) -> State:
-    arrays = {name: getattr(market, name) for name in _ARRAYS if getattr(market, name) is not None}
-    return State({"symbols": list(market.symbols), "timeframe": market.timeframe, "calendar": market.calendar}, arrays)
-
-
-def _unpacked(state: State) -> Market:
-    values, arrays = state.values, {name: state.arrays.get(name) for name in _ARRAYS}
-    return Market(symbols=tuple(values["symbols"]), timeframe=values["timeframe"], calendar=values["calendar"], **arrays)  # type: ignore[arg-type]
