@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import TYPE_CHECKING, Self, final
+from typing import TYPE_CHECKING, Final, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from tradewind.core.compiled import kernel
 from tradewind.core.limits import whole
 from tradewind.core.market import Market
 from tradewind.core.settings import require
+from tradewind.core.spaces import Choice, Real, Space, Whole
 from tradewind.core.types import Array, Target, Targets, Times, View
 from tradewind.strategies.base import Strategy
 from tradewind.strategies.reason import Reason, side
@@ -27,7 +28,19 @@ from tradewind.strategies.reason import Reason, side
 if TYPE_CHECKING:
     from tradewind.simulate.account import Book
 
-__all__ = ["Momentum", "MomentumMix"]
+__all__ = ["SPACES", "Momentum", "MomentumMix"]
+
+SPACES: Final[dict[str, Space]] = {
+    "momentum": {"lookback": Whole(2, 500, log=True), "long_only": Choice((False, True))},
+    "momentum-mix": {
+        "lookbacks": Choice(
+            (("5d", "10d", "20d", "30d", "60d", "90d"), ("5d", "10d", "20d"), ("20d", "30d", "60d", "90d"), ("30d", "60d", "90d"))
+        ),
+        "volatility_target": Real(0.1, 0.8, log=True),
+        "volatility_window": Choice(("10d", "20d", "30d", "60d")),
+        "long_only": Choice((True, False)),
+    },
+}
 
 
 @final

@@ -8,7 +8,7 @@ Fails: when forecasts are badly calibrated, a fixed threshold is too near or too
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
@@ -16,12 +16,20 @@ from tradewind.core.errors import SettingsError
 from tradewind.core.limits import number
 from tradewind.core.market import Market
 from tradewind.core.settings import require
+from tradewind.core.spaces import Choice, Real, Space
 from tradewind.core.types import Array, Forecast, Portfolio, Target, Targets
 
 if TYPE_CHECKING:
     from tradewind.simulate.account import Book
 
-__all__ = ["Policy", "edge"]
+__all__ = ["SPACES", "Policy", "edge"]
+
+_BAND: Final = Real(0.0, 0.9)
+SPACES: Final[dict[str, Space]] = {
+    "classes": {"threshold": Real(0.0, 0.5), "gain": Real(0.5, 8.0, log=True), "band": _BAND, "long_only": Choice((False, True))},
+    "return": {"threshold": Real(0.0, 3.0), "gain": Real(0.1, 4.0, log=True), "band": _BAND, "long_only": Choice((False, True))},
+}
+"""By the kind of label: the edge of classes is at most 1, that of a return counts round trips' costs."""
 
 SIZES = ("linear", "sign", "interval")
 

@@ -11,9 +11,10 @@ from typing import Any, Final, cast, final
 
 from tradewind.core.protocols import Strategy
 from tradewind.core.settings import build, choose, load, require
+from tradewind.core.spaces import Space
 from tradewind.strategies.plain import MARK, outline
 
-__all__ = ["describe", "descriptions", "names", "register", "strategy"]
+__all__ = ["describe", "descriptions", "names", "register", "space", "strategy"]
 
 Factory = Callable[..., Strategy]
 
@@ -121,6 +122,31 @@ def _merged(preset: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str,
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = {**merged[key], **value} if both else value
     return merged
+
+
+def space(name: str, **settings: Any) -> Space:
+    """What of the strategy called `name`, or of your own class at `my_module:Mine`, may be tuned, under `settings` that stay as they are.
+
+    It stands in the `SPACES` of the strategy's file, and of a class of your own in its attribute `space`. A strategy that forecasts has
+    the space of its forecaster and that of its policy. Empty when there is nothing to tune; raises SettingsError for an unknown name.
+    """
+    entry = _Entry(load(name), name) if ":" in name else choose(name, _TABLE, "strategy")
+    if entry.home == _FORECASTING:
+        return _forecasting_space(_merged(entry.preset, settings))
+    if not isinstance(entry.home, str):
+        return cast(Space, getattr(entry.home, "space", {}))
+    module = importlib.import_module(f"tradewind.strategies.{entry.home.partition(':')[0]}")
+    return cast(Space, getattr(module, "SPACES", {}).get(name, {}))
+
+
+def _forecasting_space(settings: Mapping[str, Any]) -> Space:
+    from tradewind.models import registry as models
+    from tradewind.strategies.policy import SPACES
+
+    kind = "return" if settings.get("label") in ("horizon-return", "multi-horizon") else "classes"
+    learner = settings.get("forecaster", "logistic")
+    found = models.space(learner) if isinstance(learner, str) else getattr(learner, "space", {})
+    return {**({"forecaster_settings": found} if found else {}), "policy": SPACES[kind]}
 
 
 def names() -> list[str]:

@@ -7,13 +7,14 @@ Fails: crossings in sideways markets, reversals in trends; after costs most of t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
 from tradewind.core.clock import format_time
 from tradewind.core.limits import whole
 from tradewind.core.market import Market
+from tradewind.core.spaces import Choice, Space, Whole
 from tradewind.core.types import Target, Targets, View
 from tradewind.features import Live, compute
 from tradewind.features.catalog import describe
@@ -23,7 +24,15 @@ from tradewind.strategies.reason import Reason, side
 if TYPE_CHECKING:
     from tradewind.simulate.account import Book
 
-__all__ = ["Rule", "bollinger_reversal", "ema_cross", "rsi_divergence", "rsi_reversal"]
+__all__ = ["SPACES", "Rule", "bollinger_reversal", "ema_cross", "rsi_divergence", "rsi_reversal"]
+
+_LONG_ONLY: Final = Choice((False, True))
+SPACES: Final[dict[str, Space]] = {
+    "ema-cross": {"fast": Whole(3, 60, log=True), "slow": Whole(80, 400, log=True), "long_only": _LONG_ONLY},
+    "rsi-reversal": {"period": Whole(4, 60, log=True), "long_only": _LONG_ONLY},
+    "bollinger-reversal": {"period": Whole(5, 120, log=True), "long_only": _LONG_ONLY},
+    "rsi-divergence": {"period": Whole(4, 60, log=True), "long_only": _LONG_ONLY},
+}
 
 
 @final
