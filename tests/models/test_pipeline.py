@@ -15,7 +15,7 @@ from tradewind.core.files import save_state
 from tradewind.core.market import Market
 from tradewind.core.types import State
 from tradewind.features import compute, names
-from tradewind.models.neural import PriceActionForecaster
+from tradewind.models.neural import Neural
 from tradewind.models.pipeline import load, train
 
 TINY = {"window": 64, "width": 8, "heads": 2, "layers": 1, "feedforward": 8, "epochs": 1, "stride": 97}
@@ -75,7 +75,7 @@ def test_a_saved_model_is_rebuilt_from_its_folder_alone(guide: Market, tmp_path:
     for file in ("state.json", "arrays.npz", "manifest.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     model = load(tmp_path / "a")
-    assert isinstance(model, PriceActionForecaster) and model.settings.window == 32 and model.settings.layers == 2
+    assert isinstance(model, Neural) and model.sizes.window == 32 and model.sizes.layers == 2
     X = compute(guide, "price-action")[-400:]
     probabilities = model.predict(X).probabilities
     assert probabilities is not None and np.isfinite(probabilities[40:]).all()

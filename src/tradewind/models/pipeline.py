@@ -26,7 +26,7 @@ from tradewind.core.protocols import Forecaster
 from tradewind.core.settings import require
 from tradewind.core.types import Features, Forecast, Labels, State
 from tradewind.features import compute, names
-from tradewind.models.neural import PriceActionForecaster
+from tradewind.models.neural import Neural
 from tradewind.models.prepared import read_prepared
 from tradewind.models.registry import forecaster
 from tradewind.models.rows import finite_rows
@@ -118,7 +118,7 @@ def train(
     metrics = {part: _metrics(learner.predict(parts[part][0]), parts[part][1]) for part in judged}
     seconds = SystemClock().monotonic() - began
     report = TrainingReport(model, settings, X.names, label, rows, sequences, metrics, seconds=seconds)
-    if isinstance(learner, PriceActionForecaster) and learner.training is not None:
+    if isinstance(learner, Neural) and learner.training is not None:
         told = learner.training
         device = told.device.values()
         report = replace(report, history=told.history, best_epoch=told.best_epoch, stopped=told.stopped, device=device)
@@ -194,7 +194,7 @@ def _count(learner: Forecaster, X: Features, y: Labels, parts: dict[str, tuple[F
 
 
 def _learn(learner: Forecaster, parts: dict[str, tuple[Features, Labels]], progress: Callable[[Epoch], None] | None) -> None:
-    if isinstance(learner, PriceActionForecaster):
+    if isinstance(learner, Neural):
         learner.progress = progress
         learner.fit_parts(*parts["train"], *parts["validation"])
         learner.progress = None
@@ -204,7 +204,7 @@ def _learn(learner: Forecaster, parts: dict[str, tuple[Features, Labels]], progr
 
 def _sequences(learner: Forecaster, X: Features, y: Labels) -> int:
     """Rows with a known answer that the learner can be asked about."""
-    asked = learner.answerable(X) if isinstance(learner, PriceActionForecaster) else finite_rows(X)
+    asked = learner.answerable(X) if isinstance(learner, Neural) else finite_rows(X)
     return int((asked & np.isfinite(y.values)).sum())
 
 

@@ -1,17 +1,28 @@
 """Quantiles that a model gives: put in order, and the mean of the distribution that they describe.
 
 Paper: Chernozhukov, Fernandez-Val and Galichon 2010, https://doi.org/10.3982/ECTA7880: sorting quantile curves that cross brings them
-closer to the true ones, never farther. Costs one sort a row. The mean fails for heavy tails: beyond the outermost levels the distribution is taken
-to end there, so what lies outside counts as the outermost quantile.
+closer to the true ones, never farther. Costs one sort a row. The mean fails for heavy tails: the distribution is taken to end at the
+outermost levels, so what lies outside counts as the outermost quantile.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tradewind.core.types import Array
+from tradewind.core.types import Array, Forecast
 
-__all__ = ["mean_of_quantiles", "rearranged"]
+__all__ = ["mean_of_quantiles", "quantile_forecast", "rearranged"]
+
+
+def quantile_forecast(usable: NDArray[np.bool_], answers: Array, levels: tuple[float, ...]) -> Forecast:
+    """Quantiles (n, level) of the `usable` rows (time, symbol) at ascending `levels` as a forecast of all rows, NaN elsewhere.
+
+    They are put in order first; `mean` is that of the distribution they describe.
+    """
+    quantiles = np.full((*usable.shape, len(levels)), np.nan)
+    quantiles[usable] = rearranged(answers)
+    return Forecast(mean=mean_of_quantiles(quantiles, levels), quantiles=quantiles, levels=levels)
 
 
 def rearranged(quantiles: Array) -> Array:

@@ -31,9 +31,14 @@ EVALUATION_BATCH: Final = 64
 class Diverged(SettingsError):
     """The loss is no finite number any more: `part` is training or validation, in epoch `epoch`."""
 
-    def __init__(self, part: str, epoch: int, loss: float, learning_rate: float) -> None:
-        super().__init__(f"the {part} loss is {loss} in epoch {epoch}; lower learning_rate ({learning_rate:g}) or check the inputs")
-        self.part, self.epoch = part, epoch
+    def __init__(self, part: str, epoch: int, loss: float, learning_rate: float, cause: str = "") -> None:
+        mend = f"lower learning_rate ({learning_rate:g}) or check the inputs"
+        super().__init__(f"the {part} loss is {loss} in epoch {epoch}; {mend}" + (f"; {cause}" if cause else ""))
+        self.part, self.epoch, self.loss, self.learning_rate = part, epoch, loss, learning_rate
+
+    def because(self, cause: str) -> Diverged:
+        """The same error with a word on what may have caused it."""
+        return Diverged(self.part, self.epoch, self.loss, self.learning_rate, cause)
 
 
 @final

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tradewind.core.limits import fraction, whole
 from tradewind.core.settings import require
 
-__all__ = ["PriceActionTransformer", "require_sizes"]
+__all__ = ["PriceActionTransformer", "require_sizes", "sinusoids"]
 
 
 @final
@@ -43,7 +43,7 @@ class PriceActionTransformer(nn.Module):
         whole(inputs=inputs, outputs=outputs)
         require_sizes(window, width, heads, layers, feedforward, dropout)
         self.embed = nn.Linear(inputs, width)
-        self.register_buffer("positions", _sinusoids(window, width), persistent=False)
+        self.register_buffer("positions", sinusoids(window, width), persistent=False)
         self.dropout = nn.Dropout(dropout)
         layer = nn.TransformerEncoderLayer(width, heads, feedforward, dropout, batch_first=True)
         self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
@@ -65,7 +65,7 @@ def require_sizes(window: int, width: int, heads: int, layers: int, feedforward:
     fraction(zero=True, dropout=dropout)
 
 
-def _sinusoids(window: int, width: int) -> Tensor:
+def sinusoids(window: int, width: int) -> Tensor:
     """(window, width): sines in the even columns and cosines in the odd ones, with wavelengths from 2 pi to 10,000 * 2 pi."""
     moments = torch.arange(window, dtype=torch.float32)[:, None]
     rates = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10_000.0) / width))

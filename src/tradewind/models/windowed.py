@@ -1,0 +1,127 @@
+"""Windows of standardised rows for a net: which there are, which are learned from, and what was strange about them.
+
+Source: standard scores of the training rows alone, so that nothing of the later part is seen. Costs one pass over the rows and an index of
+windows. Fails where a feature drifts far from its training part: scores beyond 20 deviations count as 20.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Self, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tradewind.core.types import Array, Features, State
+from tradewind.features.scale import Standardiser
+from tradewind.models.rows import Rows, finite_rows
+from tradewind.nets.windows import Windows, windows
+
+__all__ = ["REACH", "Lessons", "WindowedRows", "as_tensor", "places"]
+
+REACH: Final = 2
+"""A window's rows are found among the last REACH times as many rows of the panel."""
+FARTHEST: Final = 20.0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """`windows` (sample,) that end in a row to learn from, and that row's number (sample,) among the rows."""
+
+    windows: Windows
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@final
+class WindowedRows:
+    """Windows of `size` standardised rows, each of one symbol; with `gaps` false none crosses missing time.
+
+    `scaler` and `step`, the length of a bar in ns, are learned by `fit`.
+    """
+
+    def __init__(self, size: int, gaps: bool = True) -> None:
+        self.size, self.gaps = size, gaps
+        self.scaler = Standardiser()
+        self.step = 1
+
+    def fit(self, X: Features, rows: Rows) -> Self:
+        """Learn the standard scores from `rows`, which stand in `X`, and the length of a bar from both."""
+        self.scaler.fit(rows.panel(X))
+        self.step = _step(X)
+        return self
+
+    def find(self, X: Features) -> Windows:
+        """Every window of `X`, as standard scores within 20 deviations."""
+        # Outliers beyond what a standard score can mean would drown the rest of their window.
+        return self._windows(X, np.clip(self.scaler.transform(X).values, -FARTHEST, FARTHEST))
+
+    def answerable(self, X: Features) -> NDArray[np.bool_]:
+        """(time, symbol): the rows of `X` that have a whole window up to them, fitted or not."""
+        return places(self._windows(X, X.values), X)
+
+    def lessons(self, X: Features, rows: Rows, stride: int = 1) -> Lessons | None:
+        """The windows that end in one of `rows`, `stride` times apart, the newest among them; None when there is none."""
+        number = np.full(X.values.shape[:2], -1, dtype=np.int64)
+        number[rows.time, rows.symbol] = np.arange(len(rows))
+        found = self.find(X) if len(rows) else None
+        if found is None or not (number[found.time, found.symbol] >= 0).any():
+            return None
+        row = number[found.time, found.symbol]
+        newest = found.time[row >= 0].max()
+        kept = (row >= 0) & ((newest - found.time) % stride == 0)
+        return Lessons(found.take(kept), row[kept])
+
+    def numbers(self, X: Features, found: Windows) -> NDArray[np.int64]:
+        """(window,): where each window ends by the bar's own time and the symbol, whatever history it was found in."""
+        return np.asarray(X.open_time[found.time] // self.step + found.symbol)
+
+    def constant(self, rows: Rows) -> tuple[str, ...]:
+        """The features that have one value in all of `rows`."""
+        still = rows.X.max(axis=0) == rows.X.min(axis=0)
+        return tuple(name for name, same in zip(rows.task.names, still, strict=True) if same)
+
+    def strangest(self, X: Features, rows: Rows) -> str:
+        """In words, the input of `rows` whose standard score is no number, or else the farthest from zero."""
+        with np.errstate(all="ignore"):
+            scores = np.abs((rows.X - self.scaler.mean) / self.scaler.deviation)
+        far = np.where(np.isfinite(scores), scores, np.inf)
+        row, feature = np.unravel_index(int(far.argmax()), far.shape)
+        value, score = rows.X[row, feature], scores[row, feature]
+        where = f"row {rows.time[row]} of {X.symbols[rows.symbol[row]]}"
+        what = "its standard score is no finite number" if not np.isfinite(score) else f"{score:.4g} deviations from its mean"
+        return f"the strangest input is feature {rows.task.names[feature]!r} in {where}: {value:.6g}, {what}"
+
+    def state(self) -> State:
+        """What was learned."""
+        return State({"step": self.step}).nest("scaler", self.scaler.state())
+
+    def restore(self, state: State) -> Self:
+        """Take over what another one has learned. Raises StateError when the state is none of these."""
+        self.scaler.restore(state.child("scaler"))
+        self.step = int(state.values.get("step", 1))
+        return self
+
+    def _windows(self, X: Features, values: Array) -> Windows:
+        return windows(values, finite_rows(X), self.size, REACH * self.size, X.open_time, None if self.gaps else _step(X))
+
+
+def places(found: Windows, X: Features) -> NDArray[np.bool_]:
+    """(time, symbol): where in `X` the windows end."""
+    ends = np.zeros(X.values.shape[:2], dtype=np.bool_)
+    ends[found.time, found.symbol] = True
+    return ends
+
+
+def as_tensor(column: Array) -> Tensor:
+    """The same numbers as a float32 tensor."""
+    return torch.from_numpy(column.astype(np.float32))
+
+
+def _step(X: Features) -> int:
+    return max(1, int((X.known - X.open_time).min()))
