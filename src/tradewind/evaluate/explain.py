@@ -34,8 +34,8 @@ __all__ = ["Aftermath", "Explanation", "Order", "explain", "explain_decision"]
 @final
 @dataclass(frozen=True)
 class Order:
-    """The trade that followed: when the bar that filled it opened (UTC ns), units bought (sold below zero), the fill price, and as shares of
-    the equity before it the notional, the fee and the slippage. A `quantity` of 0 is no trade.
+    """The trade that followed: when the bar that filled it opened (UTC ns), units bought (sold below zero), the fill price, and as shares
+    of the equity before it the notional, the fee and the slippage. A `quantity` of 0 is no trade.
     """
 
     filled: int

@@ -35,8 +35,8 @@ ATOM: Final = 1e-3
 class Attribution:
     """What each number of the inputs added: `values`, a float64 array in the shape of each input tensor, (n, ...).
 
-    `base` (n,) the answer at the baseline, `total` (n,) at the input, `steps` (n,) the midpoints that were taken, and `gap` (n,) by how much
-    base + the sum of all values falls short of the total.
+    `base` (n,) the answer at the baseline, `total` (n,) at the input, `steps` (n,) the midpoints that were taken, and `gap` (n,) by how
+    much base + the sum of all values falls short of the total.
     """
 
     values: tuple[Array, ...]
@@ -57,18 +57,16 @@ def integrated_gradients(
 ) -> Attribution:
     """Attribute `answer(*inputs)` (n,) to the numbers in `inputs`, tensors (n, ...) of floats.
 
-    `baselines`: tensors that broadcast to the inputs; by default zeros, which is the training mean where inputs are standard scores. The gap
-    is at most `tolerance` of the distance between the answers, unless `most` midpoints do not reach that. `batch`: midpoints at a time.
+    `baselines`: tensors that broadcast to the inputs; by default zeros, which is the training mean where inputs are standard scores. The
+    gap is at most `tolerance` of the distance between the answers, unless `most` midpoints do not reach that. `batch`: midpoints at a time.
     Each row is integrated alone, so what company it is asked in changes nothing. Raises SettingsError for what cannot be.
     """
     whole(most=most, batch=batch)
     number(tolerance=tolerance)
     starts = [torch.zeros_like(each) for each in inputs] if baselines is None else list(baselines)
     require(len(inputs) > 0 and len(starts) == len(inputs), f"{len(inputs)} inputs and {len(starts)} baselines do not pair up")
-    rows = [
-        _row(answer, [each[i] for each in inputs], [start.expand_as(each)[i] for start, each in zip(starts, inputs, strict=True)], tolerance, most, batch)
-        for i in range(len(inputs[0]))
-    ]  # fmt: skip
+    starts = [start.expand_as(each) for start, each in zip(starts, inputs, strict=True)]
+    rows = [_row(answer, [x[i] for x in inputs], [x[i] for x in starts], tolerance, most, batch) for i in range(len(inputs[0]))]
     values = tuple(np.stack([row[0][k] for row in rows]) if rows else np.zeros(tuple(each.shape)) for k, each in enumerate(inputs))
     base, total, gap = (np.array([row[k] for row in rows], dtype=np.float64) for k in (1, 2, 3))
     return Attribution(values, base, total, gap, tuple(row[4] for row in rows))
@@ -95,8 +93,8 @@ def _mean_slopes(answer: Scalar, ends: list[Tensor], starts: list[Tensor], steps
     """The gradients of the answer with respect to each input, averaged over `steps` midpoints of the line."""
     sums = [np.zeros(tuple(each.shape)) for each in ends]
     middles = (torch.arange(steps, dtype=torch.float64) + 0.5) / steps
-    for part in middles.split(batch):
-        points = []
+    for first in range(0, steps, batch):
+        part, points = middles[first : first + batch], []
         for start, end in zip(starts, ends, strict=True):
             along = part.to(end.device, end.dtype).reshape(-1, *[1] * end.ndim)
             points.append((start + along * (end - start)).detach().requires_grad_())
