@@ -130,6 +130,78 @@ class SharesItsClass(Least):
         return tw.Forecast(mean=answer.mean + 1e-3 * np.nan_to_num(before))
 
 
+class Follows(Least):
+    """Adds the mean miss of the last ten rows whose answers are known; honest."""
+
+    memory = 10
+
+    def fit(self, X: tw.Features, y: tw.Labels) -> Self:
+        super().fit(X, y)
+        self.until = int(X.known[-1])
+        return self
+
+    def known(self, X: tw.Features, y: tw.Labels, t: int) -> Array:
+        return (y.known <= X.known[t]) & (X.known > self.until)[:, None] & (np.arange(len(X)) >= t - self.memory)[:, None]
+
+    def follow(self, X: tw.Features, y: tw.Labels) -> tw.Forecast:
+        mean = self.predict(X).mean
+        assert mean is not None
+        missed, followed = (y.values - mean) * self.weights(y), mean.copy()
+        for t in range(len(X)):
+            there = self.known(X, y, t) & ~np.isnan(missed)
+            followed[t] += missed[there].mean() if there.any() else 0.0
+        return tw.Forecast(mean=followed)
+
+    def weights(self, y: tw.Labels) -> Array:
+        return np.ones(y.values.shape)
+
+    def state(self) -> tw.State:
+        return tw.State({"until": self.until}, {"slopes": self.slopes})
+
+    def restore(self, state: tw.State) -> Self:
+        self.until = int(state.values["until"])
+        return super().restore(state)
+
+
+class FollowsTheFuture(Follows):
+    """Learns an answer in the row that asks for it."""
+
+    def known(self, X: tw.Features, y: tw.Labels, t: int) -> Array:
+        return super().known(X, y, t) | ((np.arange(len(X)) == t) & (X.known > self.until))[:, None]
+
+
+class FollowsItsOwnFit(Follows):
+    """Takes the misses of the rows that it was fitted on for news."""
+
+    def fit(self, X: tw.Features, y: tw.Labels) -> Self:
+        super().fit(X, y)
+        self.until = 0
+        return self
+
+
+class FollowsForever(Follows):
+    """Looks back on more rows than it says."""
+
+    def known(self, X: tw.Features, y: tw.Labels, t: int) -> Array:
+        return (y.known <= X.known[t]) & (X.known > self.until)[:, None]
+
+
+class FollowsWeights(Follows):
+    """Weighs what it follows by numbers that later answers scale."""
+
+    def weights(self, y: tw.Labels) -> Array:
+        return y.weights
+
+
+class ChangesAsItFollows(Follows):
+    """Keeps what it was told."""
+
+    def follow(self, X: tw.Features, y: tw.Labels) -> tw.Forecast:
+        answer = super().follow(X, y)
+        self.slopes = self.slopes * 1.0000001
+        return answer
+
+
 CAUGHT_BY: dict[type, tuple[str, ...]] = {
     ScalesWhatItPredicts: ("prefix",),
     LooksARowAhead: ("prefix",),
@@ -141,5 +213,10 @@ CAUGHT_BY: dict[type, tuple[str, ...]] = {
     ChangesItsInput: ("inputs-untouched",),
     LearnsNothing: ("learns-the-obvious",),
     SharesItsClass: ("same-seed-same-fit",),
+    FollowsTheFuture: ("follows-what-is-known",),
+    FollowsItsOwnFit: ("follows-what-is-known",),
+    FollowsForever: ("follows-what-is-known",),
+    FollowsWeights: ("follows-what-is-known",),
+    ChangesAsItFollows: ("follows-what-is-known",),
 }
 """Each cheat, and the checks that must catch it (others may too)."""

@@ -20,5 +20,6 @@ def test_each_cheat_is_caught(cheat: type) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_honest_one_passes(seed: int) -> None:
-    assert checks.check_forecaster(forecasters.Least, seed=seed) == tuple(checks.forecaster_checks())
+@pytest.mark.parametrize("honest", [forecasters.Least, forecasters.Follows], ids=lambda honest: honest.__name__)
+def test_the_honest_ones_pass(honest: type, seed: int) -> None:
+    assert checks.check_forecaster(honest, seed=seed) == tuple(checks.forecaster_checks())

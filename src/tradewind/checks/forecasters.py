@@ -135,7 +135,7 @@ def _prefix(subject: ForecasterSubject) -> None:
         whole = model.predict(part.X)
         advice = "when later rows are there; look for scaling, ranking or filling over the rows to be predicted"
         for cut, piece in zip(cuts, pieces, strict=True):
-            _same(piece, Forecast(**_cut(whole, cut)), part.X, f"when the inputs end with row {cut - 1}", advice)
+            _same(piece, _cut(whole, slice(cut)), part.X, f"when the inputs end with row {cut - 1}", advice)
         for cut in cuts[4::4]:
             values = part.X.values.copy()
             values[cut:] = 10.0 ** random.uniform(-3, 6) * random.standard_normal(values[cut:].shape)
@@ -143,9 +143,30 @@ def _prefix(subject: ForecasterSubject) -> None:
             _same(other, whole, part.X, f"when the rows from {cut} on are replaced", "otherwise", rows=cut)
 
 
-def _cut(forecast: Forecast, rows: int) -> dict[str, Any]:
-    shorter = {name: array[:rows] for name, array in _arrays(forecast).items()}
-    return {**shorter, "classes": forecast.classes, "levels": forecast.levels}
+def _cut(forecast: Forecast, rows: slice) -> Forecast:
+    some: dict[str, Any] = {name: array[rows] for name, array in _arrays(forecast).items()}
+    return replace(forecast, **some)
+
+
+def _follows_what_is_known(subject: ForecasterSubject) -> None:
+    """Where it has `follow`, row t learns from answers known by then, asked after the fit, of the last `memory` rows; the object stays."""
+    if not callable(getattr(subject.pristine, "follow", None)):
+        raise Passed("it has no `follow`: it learns in fit alone")
+    for part in subject.lessons("follow"):
+        model = subject.fitted(part.rows(slice(TRAINING)).alone())
+        learned, whole = model.state(), model.follow(part.X, part.y)
+        reach = int(getattr(model, "window", 1)) + int(getattr(model, "memory", 0))
+        for cut in spread(1, len(part.X), CUTS, range(TRAINING, TRAINING + 12)):
+            told = part.rows(slice(cut)).alone()
+            # What nobody knows yet, what the fit has seen, and the weights, which later answers scale: all of it is made other.
+            hidden = (told.y.known > told.X.known[-1]) | (np.arange(cut) < TRAINING)[:, None]
+            told = Lesson(told.X, replace(told.y, values=np.where(hidden, -told.y.values, told.y.values), weights=7.0 * told.y.weights))
+            otherwise = "with all of them; row t uses answers with `y.known <= X.known[t]` of rows asked after the fit, and no weights"
+            _same(model.follow(told.X, told.y), _cut(whole, slice(cut)), part.X, f"without the answers unknown at row {cut - 1}", otherwise)
+            recent, last = told.rows(slice(max(0, cut - reach), cut)), slice(cut - 1, cut)
+            found = _cut(model.follow(recent.X, recent.y), slice(-1, None))
+            _same(found, _cut(whole, last), part.X[last], f"from the last {reach} rows (window + memory)", "from the whole history")
+        demand(model.state() == learned, "follow changes the object; what it learns on the way is for the rows that it is asked about")
 
 
 def _fit_uses_its_rows_alone(subject: ForecasterSubject) -> None:
@@ -250,6 +271,7 @@ FORECASTER_CHECKS: Final = tuple(
         _contract,
         _same_seed_same_fit,
         _prefix,
+        _follows_what_is_known,
         _fit_uses_its_rows_alone,
         _save_and_restore,
         _inputs_untouched,
