@@ -12,9 +12,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, Protocol, Self, final, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradewind import labels
 from tradewind.core.clock import SystemClock
@@ -26,16 +27,30 @@ from tradewind.core.protocols import Forecaster
 from tradewind.core.settings import require
 from tradewind.core.types import Features, Forecast, Labels, State
 from tradewind.features import compute, names
-from tradewind.models.neural import Neural
 from tradewind.models.prepared import read_prepared
 from tradewind.models.registry import forecaster
 from tradewind.models.rows import finite_rows
-from tradewind.nets.training import Epoch
+from tradewind.nets.training import Epoch, Training
 from tradewind.stats.scores import classification, information_coefficient, mae
 
-__all__ = ["TrainingReport", "load", "train"]
+__all__ = ["Staged", "TrainingReport", "load", "train"]
 
 PARTS: Final[tuple[str, ...]] = ("train", "validation", "test")
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A forecaster that learns in epochs and stops on a later part that the caller chooses, as `Neural` does."""
+
+    training: Training | None
+    notes: tuple[str, ...]
+    progress: Callable[[Epoch], None] | None
+
+    def fit_parts(self, X: Features, y: Labels, later: Features, answers: Labels) -> Self: ...
+
+    def answerable(self, X: Features) -> NDArray[np.bool_]: ...
+
+    def checkpoints(self) -> tuple[tuple[Epoch, State], ...]: ...
 
 
 @final
@@ -43,7 +58,8 @@ PARTS: Final[tuple[str, ...]] = ("train", "validation", "test")
 class TrainingReport:
     """What a training did. `rows` and `sequences` count each part and `held out`, all that is not for training; a sequence is a window
     with a known answer. `metrics` holds accuracy, precision, recall and F1 beside the base rate (for a return: MAE, MAE of zero, IC) of
-    the parts that were not trained on. `history`, `best_epoch`, `stopped` and `device` are empty for models that are not nets.
+    the parts that were not trained on. `history`, `best_epoch`, `stopped` and `device` are empty for models that are not nets, and `notes`
+    says what was out of the ordinary.
     """
 
     model: str
@@ -57,6 +73,7 @@ class TrainingReport:
     best_epoch: int = 0
     stopped: str = ""
     device: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
     seconds: float = 0.0
     path: str = ""
 
@@ -64,7 +81,7 @@ class TrainingReport:
         """As plain data for JSON; a number that is none (an undefined metric) becomes null."""
         metrics = {part: {name: _number(value) for name, value in line.items()} for part, line in self.metrics.items()}
         history = [[line.epoch, line.training_loss, line.validation_loss] for line in self.history]
-        return {**vars(self), "features": list(self.features), "metrics": metrics, "history": history}
+        return {**vars(self), "features": list(self.features), "notes": list(self.notes), "metrics": metrics, "history": history}
 
     def to_text(self) -> str:
         """A few lines for people."""
@@ -76,6 +93,7 @@ class TrainingReport:
             why = f" ({self.device['fallback']})" if self.device["fallback"] else ""
             place = f"{self.device['device']} {self.device['name']}{why}"
             lines.append(f"{len(self.history)} epochs, best {self.best_epoch}, stopped by {self.stopped}, on {place}")
+        lines += [f"note: {note}" for note in self.notes]
         lines.append(f"{self.seconds:.1f} s" + (f", saved in {self.path}" if self.path else ""))
         return "\n".join(lines)
 
@@ -118,15 +136,13 @@ def train(
     metrics = {part: _metrics(learner.predict(parts[part][0]), parts[part][1]) for part in judged}
     seconds = SystemClock().monotonic() - began
     report = TrainingReport(model, settings, X.names, label, rows, sequences, metrics, seconds=seconds)
-    if isinstance(learner, Neural) and learner.training is not None:
-        told = learner.training
-        device = told.device.values()
-        report = replace(report, history=told.history, best_epoch=told.best_epoch, stopped=told.stopped, device=device)
+    if isinstance(learner, Staged):
+        report = replace(report, notes=learner.notes, **_course(learner.training))
     return report if out is None else _save(Path(out), report, learner)
 
 
 def load(path: str | Path) -> Forecaster:
-    """The forecaster that `train` saved in the folder `path`, built from what is written there alone.
+    """The forecaster that `train` saved in the folder `path`, or in one of its `checkpoints`, built from what is written there alone.
 
     Raises DataError or Corrupt when a file is missing or damaged, StateError when the folder holds another kind of state.
     """
@@ -136,10 +152,20 @@ def load(path: str | Path) -> Forecaster:
     return forecaster(state.values["model"], **state.values["settings"]).restore(state.child("forecaster"))
 
 
+def _course(told: Training | None) -> dict[str, Any]:
+    """What a report says of a net's training; nothing when there was none to do."""
+    if told is None:
+        return {}
+    return {"history": told.history, "best_epoch": told.best_epoch, "stopped": told.stopped, "device": told.device.values()}
+
+
 def _save(folder: Path, report: TrainingReport, learner: Forecaster) -> TrainingReport:
     report = replace(report, path=str(folder))
     about = {"model": report.model, "settings": report.settings, "features": list(report.features), "label": report.label}
     save_state(folder, State(about).nest("forecaster", learner.state()))
+    checkpoints = learner.checkpoints() if isinstance(learner, Staged) else ()
+    for line, state in checkpoints if len(checkpoints) > 1 else ():
+        save_state(folder / "checkpoints" / f"epoch-{line.epoch:03d}", State(about).nest("forecaster", state))
     # Beside the state, not in it: seconds differ from run to run, the state does not.
     write_json(folder / "report.json", report.values())
     return report
@@ -160,7 +186,7 @@ def _lessons(
     usable = np.flatnonzero(finite_rows(X).any(axis=1))
     if not len(usable):
         raise DataError(f"none of the {len(X)} bars has all of the {len(X.names)} features; the slowest needs {X.warmup + 1} bars")
-    return X[int(usable[0]) :], _cut(y, int(usable[0]), len(y))
+    return X[int(usable[0]) :], y[int(usable[0]) :]
 
 
 def _parts(X: Features, y: Labels, training: float, test: float, embargo: int) -> dict[str, tuple[Features, Labels]]:
@@ -172,19 +198,13 @@ def _parts(X: Features, y: Labels, training: float, test: float, embargo: int) -
         del spans["test"]
     for part, (start, stop) in spans.items():
         require(start < stop, f"the {part} part has no row; {len(X)} rows are too few for these fractions and an embargo of {embargo}")
-    return {part: (X[start:stop], _cut(y.known_by(int(X.known[stop - 1])), start, stop)) for part, (start, stop) in spans.items()}
-
-
-def _cut(y: Labels, start: int, stop: int) -> Labels:
-    rows = slice(start, stop)
-    end = np.where(y.end[rows] < 0, -1, y.end[rows] - start)
-    return Labels(y.values[rows], y.known[rows], end, y.weights[rows], y.classes, y.horizon)
+    return {part: (X[start:stop], y.known_by(int(X.known[stop - 1]))[start:stop]) for part, (start, stop) in spans.items()}
 
 
 def _count(learner: Forecaster, X: Features, y: Labels, parts: dict[str, tuple[Features, Labels]]) -> tuple[dict[str, int], dict[str, int]]:
     """Rows and sequences of every part and of all that is held out. Raises DataError for a part without a sequence."""
     first, last = len(parts["train"][0]), len(X)
-    spans = {**parts, "held out": (X[first:last], _cut(y.known_by(int(X.known[-1])), first, last))}
+    spans = {**parts, "held out": (X[first:last], y.known_by(int(X.known[-1]))[first:last])}
     rows = {part: len(lesson[0]) for part, lesson in spans.items()}
     sequences = {part: _sequences(learner, *lesson) for part, lesson in spans.items()}
     for part, count in sequences.items():
@@ -194,7 +214,7 @@ def _count(learner: Forecaster, X: Features, y: Labels, parts: dict[str, tuple[F
 
 
 def _learn(learner: Forecaster, parts: dict[str, tuple[Features, Labels]], progress: Callable[[Epoch], None] | None) -> None:
-    if isinstance(learner, Neural):
+    if isinstance(learner, Staged):
         learner.progress = progress
         learner.fit_parts(*parts["train"], *parts["validation"])
         learner.progress = None
@@ -204,7 +224,7 @@ def _learn(learner: Forecaster, parts: dict[str, tuple[Features, Labels]], progr
 
 def _sequences(learner: Forecaster, X: Features, y: Labels) -> int:
     """Rows with a known answer that the learner can be asked about."""
-    asked = learner.answerable(X) if isinstance(learner, Neural) else finite_rows(X)
+    asked = learner.answerable(X) if isinstance(learner, Staged) else finite_rows(X)
     return int((asked & np.isfinite(y.values)).sum())
 
 

@@ -8,7 +8,7 @@ Fails: as any learner does when the training part is short, or when what it lear
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
@@ -105,7 +105,10 @@ class Forecasting(Strategy):
     def decide(self, view: View) -> Target:
         if self._silent():
             return Target(np.full(len(view.market.symbols), np.nan))
-        return self.policy.decide(self._forecast(self._live.rows(view.market, self._rows), view.market), view.portfolio)
+        X = self._live.rows(view.market, self._rows)
+        # A net would answer every row that has its window; a decision needs the last alone, which some models can give by itself.
+        alone: Callable[[Features], Forecast] | None = getattr(self._model, "predict_last", None)
+        return self.policy.decide(self._forecast(X, view.market) if alone is None else alone(X), view.portfolio)
 
     def explain(self, view: View, symbol: int) -> Reason:
         """Why `decide(view)` asks for what it asks of the symbol in column `symbol`."""
