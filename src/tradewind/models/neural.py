@@ -23,6 +23,8 @@ from tradewind.core.settings import choose, require
 from tradewind.core.types import Array, Features, Forecast, Labels, State
 from tradewind.models.architectures import ARCHITECTURES, SPACES, Architecture
 from tradewind.models.base import Forecaster
+from tradewind.models.contributions import Contributions
+from tradewind.models.gradients import window_contributions
 from tradewind.models.quantiles import quantile_forecast
 from tradewind.models.rows import Rows, Task, fitted, training_rows
 from tradewind.models.windowed import REACH, WindowedRows, as_tensor
@@ -64,6 +66,7 @@ class NeuralSettings:
     plateau: int = 0
     plateau_factor: float = 0.5
     keep: int = 1
+    block: int = 1
 
     def __post_init__(self) -> None:
         whole(stride=self.stride)
@@ -134,6 +137,17 @@ class Neural(Forecaster):
     def answerable(self, X: Features) -> NDArray[np.bool_]:
         """(time, symbol): the rows of `X` that have a whole window up to them, fitted or not."""
         return self._windowed.answerable(X)
+
+    def contributions(self, X: Features, rows: NDArray[np.int64]) -> Contributions:
+        """What each number of their windows added to the answers to `rows` (n, 2) of (time, symbol), by integrated gradients.
+
+        The answer is the expected return, or the log-odds of the highest class seen against the lowest; the baseline a window of training
+        means. Raises DataError for a row without a whole window, and where a single class was learned, for which there is no net.
+        """
+        task = fitted(self._task)
+        if self._net is None:
+            raise DataError(f"the training part had the class {task.classes[task.present[0]]:g} alone: there is no net to explain")
+        return window_contributions(self._net, self._windowed, task, X, rows, self._unit, self.settings.quantiles)
 
     def checkpoints(self) -> tuple[tuple[Epoch, State], ...]:
         """The best epochs, as many as `keep` says, the best first, each with the state that this forecaster would have with its weights."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tradewind.core.types import Array, Forecast
 
-__all__ = ["mean_of_quantiles", "quantile_forecast", "rearranged"]
+__all__ = ["level_shares", "mean_of_quantiles", "quantile_forecast", "rearranged"]
 
 
 def quantile_forecast(usable: NDArray[np.bool_], answers: Array, levels: tuple[float, ...]) -> Forecast:
@@ -32,11 +32,15 @@ def rearranged(quantiles: Array) -> Array:
 
 def mean_of_quantiles(quantiles: Array, levels: tuple[float, ...]) -> Array:
     """(...): the mean of the piecewise linear quantile function through `quantiles` (..., level) at ascending `levels`, flat outside."""
-    level = np.asarray(levels, dtype=np.float64)
-    # The integral over [0, 1] by trapezoids gives each level half the way to either neighbour, and the outermost all that lies outside.
-    borders = np.concatenate([[0.0], (level[1:] + level[:-1]) / 2.0, [1.0]])
     # Added level by level: a matrix product would round a row differently in a history of another length.
     total: Array = np.zeros(quantiles.shape[:-1])
-    for position, share in enumerate(np.diff(borders)):
+    for position, share in enumerate(level_shares(levels)):
         total = total + share * quantiles[..., position]
     return total
+
+
+def level_shares(levels: tuple[float, ...]) -> Array:
+    """(level,): what each quantile at ascending `levels` counts for in that mean; they sum to one."""
+    level = np.asarray(levels, dtype=np.float64)
+    # The integral over [0, 1] by trapezoids gives each level half the way to either neighbour, and the outermost all that lies outside.
+    return np.diff(np.concatenate([[0.0], (level[1:] + level[:-1]) / 2.0, [1.0]]))
