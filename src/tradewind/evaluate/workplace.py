@@ -32,7 +32,7 @@ def claimed(folder: Path) -> Iterator[None]:
             left.unlink(missing_ok=True)  # half-written by a process that was killed
         yield
     except BlockingIOError:
-        raise DataError(f"{folder}: another process is doing this run; wait for it or stop it") from None
+        raise DataError(f"{folder}: another process is at work here; wait for it or stop it") from None
     finally:
         os.close(descriptor)
         with suppress(OSError):
