@@ -38,16 +38,16 @@ Rows = NDArray[np.int64]
 
 @kernel
 def _quantile(ordered: Array, count: int, level: float) -> float:
-    """The smallest of `count` ascending scores whose rank (see `conformal_ranks`) is at most `level`; infinite where there is none."""
-    if not 1.0 - count / (count + 1.0) <= level:
+    """The smallest of `count` ascending scores that only scores of a rank (see `conformal_ranks`) up to `level` exceed; else infinity."""
+    if not 1.0 / (count + 1.0) <= level:
         return np.inf
     if level >= 1.0:
         return -np.inf
     # The same expression as the rank's decides, so that a score exceeds its threshold exactly when its rank is at most the level.
     place = min(max(math.ceil((count + 1) * (1.0 - level)), 1), count)
-    while place > 1 and 1.0 - (place - 1) / (count + 1.0) <= level:
+    while place > 1 and (count + 2 - place) / (count + 1.0) <= level:
         place -= 1
-    while 1.0 - place / (count + 1.0) > level:
+    while (count + 1 - place) / (count + 1.0) > level:
         place += 1
     return float(ordered[place - 1])
 
@@ -67,7 +67,7 @@ def _ranks(scores: Array, arrival: Rows, window: int, prior: Array, out: Array) 
             if arrival[i] <= t and not np.isnan(scores[i]):
                 count += 1
                 below += scores[i] < scores[t]
-        out[t] = 1.0 - below / (count + 1.0)
+        out[t] = (count + 1 - below) / (count + 1.0)
 
 
 @kernel
