@@ -25,7 +25,14 @@ SMALL: dict[str, dict[str, Any]] = {
         "dropout": 0.05,
         "validation": 0.2,
     },
+    "mlp": {"hidden": 16, "epochs": 6, "learning_rate": 0.005, "dropout": 0.05},
+    "lstm": {"window": 4, "hidden": 8, "layers": 1, "epochs": 6, "learning_rate": 0.01, "dropout": 0.05},
+    "transformer": {"window": 4, "width": 16, "layers": 1, "feedforward": 32, "epochs": 6, "learning_rate": 0.005, "dropout": 0.05},
 }
+
+
+NETS = ("mlp", "lstm", "transformer", "price-action-transformer")
+"""Forecasters that are a `Neural`."""
 
 
 def small(name: str, **settings: Any) -> Forecaster:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.models.lessons import features, labels, lesson, numbers, small
+from tests.models.lessons import NETS, SMALL, features, labels, lesson, numbers, small
 
 from tradewind.core.errors import DataError, NotFitted, StateError
 from tradewind.core.files import load_state, save_state
@@ -49,7 +49,7 @@ def test_a_restored_forecaster_answers_the_same_bits(name: str, classes: tuple[f
     model = small(name).fit(X, y)
     before = numbers(model.predict(X))
     save_state(tmp_path / "state", model.state())
-    reborn = small(name, **({"width": 32} if name.startswith("price") else {})).restore(load_state(tmp_path / "state"))
+    reborn = small(name, **({"layers": 2} if name in NETS else {})).restore(load_state(tmp_path / "state"))
     assert numbers(reborn.predict(X)).tobytes() == before.tobytes()
     assert reborn.state() == model.state()
     assert numbers(copy.deepcopy(model).predict(X)).tobytes() == before.tobytes()
@@ -73,7 +73,7 @@ def test_equal_seeds_give_equal_bytes_and_other_seeds_other_models(name: str, cl
     X, y = lesson(classes=classes)
     one, two = small(name).fit(X, y), small(name).fit(X, y)
     assert one.state() == two.state()
-    if name in ("random-forest", "lightgbm", "price-action-transformer"):
+    if name in ("random-forest", "lightgbm", *NETS):
         other = small(name)
         other.reseed(1)  # type: ignore[attr-defined]
         assert other.fit(X, y).state() != one.state()
@@ -83,7 +83,7 @@ def test_equal_seeds_give_equal_bytes_and_other_seeds_other_models(name: str, cl
 @kinds
 def test_it_learns_the_obvious(name: str, classes: tuple[float, ...]) -> None:
     X, y = lesson(n=900, symbols=1, classes=classes)
-    settings = {"epochs": 25, "dropout": 0.0} if name.startswith("price") else {}
+    settings = {"epochs": 25, "dropout": 0.0} if name in NETS else {}
     score = small(name, **settings).fit(X[:700], _rows(y, slice(700))).predict(X[700:]).score()
     there = np.isfinite(score) & np.isfinite(y.values[700:])
     assert np.corrcoef(score[there], X.values[700:, :, 0][there])[0, 1] > 0.6
@@ -132,7 +132,7 @@ def test_constant_columns_and_outliers_do_no_harm(name: str, classes: tuple[floa
 @every
 @kinds
 def test_one_row_is_enough_to_fit_and_to_ask(name: str, classes: tuple[float, ...]) -> None:
-    rows = 4 if name.startswith("price") else 1
+    rows = SMALL.get(name, {}).get("window", 1)
     X = features(np.random.default_rng(0).standard_normal((rows, 1, 3)), 0)
     answer = np.full((rows, 1), np.nan)
     answer[-1] = 1.0 if classes else 0.01
