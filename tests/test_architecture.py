@@ -24,7 +24,15 @@ FLOORS = {
 }
 PURE = {"features": {"numba"}, "labels": {"numba"}, "simulate": {"numba"}, "stats": {"numba", "scipy"}, "nets": {"numba", "torch"}}
 """Packages that may stand on numpy and these alone, so that they run on a bare GPU machine."""
-AT_HOME = {"duckdb": "data/", "polars": "data/", "pyarrow": "data/", "ccxt": "data/exchange.py", "lightgbm": "models/boosting.py"}
+AT_HOME = {
+    "duckdb": "data/",
+    "polars": "data/",
+    "pyarrow": "data/",
+    "ccxt": "data/exchange.py",
+    "lightgbm": "models/boosting.py",
+    "xgboost": "models/xgboost.py",
+    "catboost": "models/catboost.py",
+}
 """Where a package may be imported when the module is; elsewhere only inside functions that somebody asks for a frame."""
 LONGEST_FILE, LONGEST_FUNCTION, LONG_FUNCTION, SHARE_OF_SHORT = 350, 60, 40, 0.95
 # fmt: off
@@ -40,7 +48,7 @@ HOOKS = {"Strategy", "Forecaster"}
 ALGORITHMS = ("stats", "labels", "nets", "models", "features", "simulate")
 # fmt: off
 PLUMBING = {
-    "__init__.py", "base.py", "registry.py", "account.py", "batch.py", "catalog.py", "checkpoint.py", "costs.py", "custom.py",
+    "__init__.py", "base.py", "registry.py", "account.py", "batch.py", "catalog.py", "checkpoint.py", "contributions.py", "costs.py", "custom.py",
     "declarations.py", "device.py", "driver.py", "pipeline.py", "rows.py", "stream.py", "sweep.py",
 }
 # fmt: on
@@ -360,11 +368,11 @@ def test_errors_are_not_swallowed() -> None:
 
 
 def handed_to_write_with(path: Path) -> set[int]:
-    """The ids of nodes in functions and lambdas that are given to `write_with`, which makes what they write atomic."""
+    """The ids of nodes in functions and lambdas that are given to `write_with` or `through_file`, which see to what they write."""
     inside: set[int] = set()
     given: set[str] = set()
     for call in calls(path):
-        if dotted(call.func).split(".")[-1] == "write_with":
+        if dotted(call.func).split(".")[-1] in ("write_with", "through_file"):
             for argument in (*call.args, *(k.value for k in call.keywords)):
                 given |= {node.id for node in ast.walk(argument) if isinstance(node, ast.Name)}
                 inside |= {id(node) for node in ast.walk(argument)}

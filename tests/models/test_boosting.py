@@ -9,7 +9,7 @@ from tradewind.models.boosting import LightGBM
 
 
 def _trees(model: LightGBM) -> int:
-    return str(model.state().values["model"]).count("\nTree=")
+    return _text(model).count("\nTree=")
 
 
 def test_noise_stops_early_and_signal_later() -> None:
@@ -35,5 +35,9 @@ def test_the_tail_does_not_teach() -> None:
 
 
 def _first_tree(model: LightGBM) -> str:
-    text = str(model.state().values["model"])
+    text = _text(model)
     return text[text.index("\nTree=0") :].split("\n\n")[0]
+
+
+def _text(model: LightGBM) -> str:
+    return model.state().arrays["model"].tobytes().decode()

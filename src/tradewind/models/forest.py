@@ -16,13 +16,21 @@ from tradewind.core.compiled import kernel
 from tradewind.core.errors import StateError
 from tradewind.core.limits import fraction, whole
 from tradewind.core.seeds import derive
+from tradewind.core.spaces import Real, Space, Whole
 from tradewind.core.types import Array, Features, Forecast, Labels, State
 from tradewind.models.base import Forecaster
+from tradewind.models.contributions import Contributions
 from tradewind.models.rows import Rows, Task, fitted, training_rows
+from tradewind.models.tree_shap import shapley
+from tradewind.models.trees import difference, narrow, shares
 
-__all__ = ["RandomForest"]
+__all__ = ["SPACES", "RandomForest"]
 
-_ARRAYS: Final = ("roots", "left", "right", "column", "threshold", "value")
+SPACES: Final[dict[str, Space]] = {
+    "random-forest": {"depth": Whole(3, 16), "leaf_rows": Whole(5, 200, log=True), "columns": Real(0.1, 1.0)},
+}
+
+_ARRAYS: Final = ("roots", "left", "right", "column", "threshold", "value", "cover", "gain")
 
 
 @final
@@ -52,8 +60,30 @@ class RandomForest(Forecaster):
         usable, inputs = task.inputs(X)
         answers, trees = np.zeros((len(inputs), task.outputs)), self._forest
         branches = trees["left"], trees["right"], trees["column"], trees["threshold"]
-        _walk(_narrow(inputs), trees["roots"], *branches, trees["value"], answers)
+        _walk(narrow(inputs), trees["roots"], *branches, trees["value"], answers)
         return task.forecast(usable, answers)
+
+    def contributions(self, X: Features, rows: NDArray[np.int64]) -> Contributions:
+        """What each input added at the (time, symbol) positions `rows` (n, 2), by TreeSHAP, in probability or a return.
+
+        The probability is that of the highest class that training showed less that of the lowest; where it showed one, all is zero.
+        Raises DataError for rows without all inputs, NotFitted before `fit`.
+        """
+        task = fitted(self._task)
+        inputs, trees = task.at(X, rows), self._forest
+        value = difference(trees["value"]) if task.outputs > 1 or not task.classes else np.zeros(len(trees["value"]))
+        near = narrow(inputs)
+        added = shapley(near, trees, trees["threshold"], value, trees["cover"])
+        total = np.zeros((len(inputs), 1))
+        branches = trees["left"], trees["right"], trees["column"], trees["threshold"]
+        _walk(near, trees["roots"], *branches, value[:, None], total)
+        base = np.full(len(inputs), value[trees["roots"]].mean())
+        unit = "probability" if task.classes else "return"
+        return Contributions(added[:, None], base, total[:, 0], inputs[:, None], task.names, unit, "TreeSHAP")
+
+    def importance(self) -> dict[str, float]:
+        """Each column's share of the impurity that its splits took away, summing to one; all zero where nothing was split."""
+        return shares(fitted(self._task).names, self._forest["gain"])
 
     def state(self) -> State:
         task = fitted(self._task)
@@ -78,14 +108,8 @@ class RandomForest(Forecaster):
             random_state=derive(self.seed, "random-forest"),
             n_jobs=1,
         )
-        model.fit(_narrow(rows.X), rows.y, sample_weight=rows.weights)
-        return _packed([estimator.tree_ for estimator in model.estimators_])
-
-
-def _narrow(X: Array) -> NDArray[np.float32]:
-    # scikit-learn grows on float32 and refuses what overflows it; comparing anything finer would send rows at a threshold the other way.
-    limit = float(np.finfo(np.float32).max)
-    return np.clip(X, -limit, limit).astype(np.float32)
+        model.fit(narrow(rows.X), rows.y, sample_weight=rows.weights)
+        return {**_packed([estimator.tree_ for estimator in model.estimators_]), "gain": np.asarray(model.feature_importances_)}
 
 
 def _packed(trees: list[Any]) -> dict[str, NDArray[Any]]:
@@ -104,6 +128,7 @@ def _packed(trees: list[Any]) -> dict[str, NDArray[Any]]:
         "column": np.concatenate([np.maximum(tree.feature, 0) for tree in trees]).astype(np.int64),
         "threshold": np.concatenate([tree.threshold for tree in trees]),
         "value": np.concatenate([tree.value[:, 0, :] for tree in trees]),
+        "cover": np.concatenate([tree.weighted_n_node_samples for tree in trees]),
     }
 
 

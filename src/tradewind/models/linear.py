@@ -8,19 +8,24 @@ where a few outliers dominate: raw prices and fat-tailed columns should be made 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self, final
+from typing import Final, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.core.errors import StateError
 from tradewind.core.limits import number, whole
+from tradewind.core.spaces import Real, Space
 from tradewind.core.types import Array, Features, Forecast, Labels, State
 from tradewind.features.scale import Standardiser
 from tradewind.models.base import Forecaster
-from tradewind.models.rows import Task, fitted, training_rows
+from tradewind.models.contributions import Contributions
+from tradewind.models.rows import Task, fitted, softmax, training_rows
+from tradewind.models.trees import difference, shares
 
-__all__ = ["Logistic", "Ridge"]
+__all__ = ["SPACES", "Logistic", "Ridge"]
+
+SPACES: Final[dict[str, Space]] = {name: {"penalty": Real(0.01, 10_000.0, log=True)} for name in ("logistic", "ridge")}
 
 
 @final
@@ -40,6 +45,19 @@ class _Plane:
         for column, slopes in enumerate(self.slopes):
             total += scores[:, column, None] * slopes
         return total
+
+    def contributions(self, task: Task, X: Features, rows: NDArray[np.int64], unit: str) -> Contributions:
+        """Exact: each slope times its score. The base is the answer where every input is at its mean. All zero for a `settled` task."""
+        inputs = task.at(X, rows)
+        slopes, base = np.zeros(len(task.names)), np.zeros(len(inputs))
+        if not task.settled:
+            slopes, base = difference(self.slopes), np.tile(difference(self.intercepts[None]), len(inputs))
+        values = (inputs - self.scaler.mean) / self.scaler.deviation * slopes
+        return Contributions(values[:, None], base, base + values.sum(axis=1), inputs[:, None], task.names, unit, "linear")
+
+    def importance(self, task: Task) -> dict[str, float]:
+        """The slope of each input, for classes the widest gap between two of them, as shares that sum to one."""
+        return shares(task.names, np.ptp(self.slopes, axis=1) if self.slopes.shape[1] > 1 else np.abs(self.slopes[:, 0]))
 
     def state(self) -> State:
         return State({}, {"slopes": self.slopes.copy(), "intercepts": self.intercepts.copy()}).nest("scaler", self.scaler.state())
@@ -81,10 +99,24 @@ class Logistic(Forecaster):
         if task.settled:
             return task.settle(usable)
         assert self._plane is not None
-        probabilities = _softmax(self._plane.answer(X, usable))
+        probabilities = softmax(self._plane.answer(X, usable))
         if task.classes:
             return task.forecast(usable, probabilities)
         return task.forecast(usable, (probabilities[:, 1:] - probabilities[:, :1]) * self._move)
+
+    def contributions(self, X: Features, rows: NDArray[np.int64]) -> Contributions:
+        """What each input added at the (time, symbol) positions `rows` (n, 2), in log-odds of the highest class that training showed
+        against the lowest, for a return of up against down. Raises DataError for rows without all inputs, NotFitted before `fit`.
+        """
+        task = fitted(self._task)
+        assert self._plane is not None
+        return self._plane.contributions(task, X, rows, "log-odds")
+
+    def importance(self) -> dict[str, float]:
+        """Each column's share of the absolute slopes on standardised inputs, summing to one. Raises NotFitted before `fit`."""
+        task = fitted(self._task)
+        assert self._plane is not None
+        return self._plane.importance(task)
 
     def state(self) -> State:
         state = State({"task": fitted(self._task).state(), "move": self._move})
@@ -150,6 +182,20 @@ class Ridge(Forecaster):
             answers /= answers.sum(axis=1, keepdims=True)
         return task.forecast(usable, answers)
 
+    def contributions(self, X: Features, rows: NDArray[np.int64]) -> Contributions:
+        """What each input added at the (time, symbol) positions `rows` (n, 2): to the return, or to the probability of the highest class
+        that training showed less that of the lowest, before clipping. Raises DataError for rows without all inputs, NotFitted before `fit`.
+        """
+        task = fitted(self._task)
+        assert self._plane is not None
+        return self._plane.contributions(task, X, rows, "probability" if task.classes else "return")
+
+    def importance(self) -> dict[str, float]:
+        """Each column's share of the absolute slopes on standardised inputs, summing to one. Raises NotFitted before `fit`."""
+        task = fitted(self._task)
+        assert self._plane is not None
+        return self._plane.importance(task)
+
     def state(self) -> State:
         state = State({"task": fitted(self._task).state()})
         return state.nest("plane", self._plane.state()) if self._plane else state
@@ -167,8 +213,3 @@ def _plane(state: State) -> _Plane | None:
         return None
     scaler = Standardiser().restore(saved.child("scaler"))
     return _Plane(scaler, saved.arrays["slopes"].copy(), saved.arrays["intercepts"].copy())
-
-
-def _softmax(scores: Array) -> Array:
-    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))

@@ -20,8 +20,8 @@ __all__ = ["shapley"]
 def shapley(inputs: NDArray[np.float32], trees: dict[str, NDArray[np.int64]], threshold: Array, value: Array, cover: Array) -> Array:
     """(n, feature): what each input added to the mean answer of the trees, whose own mean is that of `value` at the roots.
 
-    `inputs` (n, feature). `trees`: `roots` (tree,), and `left`, `right`, `column` (node,), where a leaf is its own child. `threshold` (node,):
-    a row at or below it goes left. `value` (node,): the answer. `cover` (node,): the weight of the training rows that came by.
+    `inputs` (n, feature). `trees`: `roots` (tree,), and `left`, `right`, `column` (node,), where a leaf is its own child. `threshold`
+    (node,): a row at or below it goes left. `value` (node,): the answer. `cover` (node,): the weight of the training rows that came by.
     """
     nodes, parent = len(value), np.full(len(value), -1, dtype=np.int64)
     inner = np.flatnonzero(trees["left"] != np.arange(nodes))

@@ -1,12 +1,12 @@
 """What the libraries of gradient-boosted trees share: settings, the purged tail, the state, answers and explanations.
 
 Paper: Friedman 2001, https://doi.org/10.1214/aos/1013203451: each tree follows the gradient of the loss at the sum of those before it.
-The cost is that of the library, O(trees * rows * columns). All fail when inputs leave the range of training, since trees do not extrapolate.
+The cost is that of the library, O(trees * rows * columns). All fail when inputs leave the range of training: trees do not extrapolate.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any, Final, Self
 
 import numpy as np
@@ -32,7 +32,7 @@ BOOSTING_SPACE: Final[Space] = {
 """What may be tuned of each of them. The number of trees is not: early stopping finds it."""
 
 
-class BoostedTrees(Forecaster):
+class BoostedTrees(Forecaster, ABC):
     """Boosted trees of some library: at most `trees` of depth `depth`, each a step of `learning_rate` down the loss.
 
     `subsample` and `column_sample` are the fractions of rows and columns that each tree sees. The last `validation` of the rows stop
@@ -74,7 +74,7 @@ class BoostedTrees(Forecaster):
             learned, stopped = learned | True, stopped & False
         taught = rows.take(learned)
         self._task, self._base, self._bytes, self._loaded = rows.task, _base(taught), b"", None
-        if not rows.task.settled and (taught.X != taught.X[0]).any():
+        if not rows.task.settled and np.ptp(taught.X, axis=0).any():
             self._bytes = self._grow(taught, rows.take(stopped), derive(self.seed, type(self).__name__.lower()))
         return self
 
@@ -114,7 +114,7 @@ class BoostedTrees(Forecaster):
         return Contributions(parts[:, None, :-1], parts[:, -1], total, inputs[:, None], task.names, unit, "TreeSHAP")
 
     def importance(self) -> dict[str, float]:
-        """Each column's share of what the splits gained, summing to one; all zero where nothing was split. Raises NotFitted before `fit`."""
+        """Each column's share of what the splits gained, summing to one; all zero without a split. Raises NotFitted before `fit`."""
         task = fitted(self._task)
         return shares(task.names, self._gain() if self._bytes else np.zeros(len(task.names)))
 
@@ -154,7 +154,7 @@ def difference(raw: Array) -> Array:
 
 
 def narrow(X: Array) -> NDArray[np.float32]:
-    """Inputs as the libraries compare them: float32, what overflows it as its largest number, which stands on the same side of all splits."""
+    """Inputs as the libraries compare them: float32, what overflows as its largest number, which is on the same side of every split."""
     limit = float(np.finfo(np.float32).max)
     return np.clip(X, -limit, limit).astype(np.float32)
 
@@ -169,4 +169,4 @@ def _base(rows: Rows) -> Array:
     """(output,): the answer that looks at no input: the logarithms of the class frequencies, or the mean return."""
     if not rows.task.classes:
         return np.array([np.dot(rows.y, rows.weights) / rows.weights.sum()])
-    return np.log(np.bincount(rows.y.astype(np.int64), rows.weights, rows.task.outputs) / rows.weights.sum())
+    return np.asarray(np.log(np.bincount(rows.y.astype(np.int64), rows.weights, rows.task.outputs) / rows.weights.sum()))
