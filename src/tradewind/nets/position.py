@@ -32,7 +32,7 @@ class PositionNet(nn.Module):
     """
 
     def __init__(
-        self, columns: int, kind: str = "lstm", width: int = 32, heads: int = 4, dropout: float = 0.2, long_only: bool = False
+        self, columns: int, kind: str = "lstm", width: int = 16, heads: int = 4, dropout: float = 0.2, long_only: bool = False
     ) -> None:
         super().__init__()
         whole(columns=columns, width=width, heads=heads)

@@ -46,7 +46,7 @@ SPACES: Final[dict[str, Space]] = {
     "deep-momentum": {
         "net": Choice(("lstm", "transformer")),
         "window": Choice((32, 64, 128)),
-        "width": Choice((16, 32, 64)),
+        "width": Choice((8, 16, 32, 64)),
         "dropout": Real(0.0, 0.5),
         "training": {"learning_rate": Real(3e-4, 1e-2, log=True), "batch": Choice((4, 8, 16))},
     }
@@ -84,7 +84,7 @@ class DeepMomentum(Strategy):
         net: str = "lstm",
         inputs: Mapping[str, Any] | None = None,
         window: int = 64,
-        width: int = 32,
+        width: int = 16,
         heads: int = 4,
         dropout: float = 0.2,
         volatility_target: float = 0.4,
