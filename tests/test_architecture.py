@@ -48,8 +48,8 @@ HOOKS = {"Strategy", "Forecaster"}
 ALGORITHMS = ("stats", "labels", "nets", "models", "features", "simulate")
 # fmt: off
 PLUMBING = {
-    "__init__.py", "base.py", "registry.py", "account.py", "batch.py", "catalog.py", "checkpoint.py", "contributions.py", "costs.py", "custom.py",
-    "declarations.py", "device.py", "driver.py", "pipeline.py", "rows.py", "stream.py", "sweep.py",
+    "__init__.py", "base.py", "registry.py", "account.py", "batch.py", "catalog.py", "checkpoint.py", "contributions.py", "costs.py",
+    "custom.py", "declarations.py", "device.py", "driver.py", "pipeline.py", "rows.py", "stream.py", "sweep.py",
 }
 # fmt: on
 """Files of those packages that carry an algorithm's inputs and outputs about and have none of their own."""
