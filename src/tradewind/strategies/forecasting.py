@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 import numpy as np
 
 from tradewind import labels
-from tradewind.core.errors import DataError, NotFitted, StateError
+from tradewind.core.errors import DataError, NotFitted, SettingsError, StateError
 from tradewind.core.limits import whole
 from tradewind.core.market import Market
 from tradewind.core.protocols import Forecaster
@@ -23,6 +23,7 @@ from tradewind.core.settings import build, require
 from tradewind.core.types import Features, Forecast, Labels, State, Target, Targets, View
 from tradewind.features import Live, compute
 from tradewind.features.catalog import resolve
+from tradewind.models.contributions import Contributions
 from tradewind.models.registry import forecaster as forecaster_by_name
 from tradewind.strategies import plain
 from tradewind.strategies.base import Strategy
@@ -117,10 +118,8 @@ class Forecasting(Strategy):
         X = self._live.rows(view.market, self._rows)
         forecast = self._forecast(X, view.market)
         assert self._model is not None, "_silent() has been asked before"
-        ask = getattr(self._model, "contributions", None)
-        answered = bool(np.isfinite(forecast.score()[-1, symbol]))
-        parts = ask(X, np.array([[len(X) - 1, symbol]])) if ask is not None and answered else None
-        return policy_reason(self.policy, forecast, view.portfolio, symbol, Answer(X, forecast, self._model, parts))
+        parts, silence = _parts(self._model, X, forecast, symbol)
+        return policy_reason(self.policy, forecast, view.portfolio, symbol, Answer(X, forecast, self._model, parts, silence))
 
     def decide_all(self, market: Market, book: Book | None = None, start: int = 0) -> Targets:
         first = max(start, self.warmup - 1)
@@ -184,6 +183,19 @@ class Forecasting(Strategy):
         # Labels of the whole market: some, like the triple barrier's volatility, remember more than these rows.
         answered: Forecast = follow(X, self._labels(market)[len(market) - len(X) :])
         return answered
+
+
+def _parts(model: Forecaster, X: Features, forecast: Forecast, symbol: int) -> tuple[Contributions | None, str]:
+    """What each input added to the last answer about one symbol; None where the model cannot tell, and why."""
+    ask = getattr(model, "contributions", None)
+    if ask is None:
+        return None, f"{type(model).__name__} cannot tell what its inputs added"
+    if not np.isfinite(forecast.score()[-1, symbol]):
+        return None, "there is no answer to explain"
+    try:
+        return ask(X, np.array([[len(X) - 1, symbol]])), ""
+    except (DataError, SettingsError) as error:
+        return None, str(error)
 
 
 def _learnable(X: Features, y: Labels) -> bool:

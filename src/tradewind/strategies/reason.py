@@ -24,15 +24,16 @@ __all__ = ["Answer", "Reason", "policy_reason", "share", "side"]
 @final
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a forecaster was asked and what it said: inputs `X` whose last row is the bar's, its one-row `forecast` and the fitted `model`.
+    """What a forecaster was asked and what it said: inputs `X` whose last row is the bar's, the `forecast` of them, and the fitted `model`.
 
-    `parts`: what each input added to the answer of the symbol asked for; None where the model cannot tell.
+    `parts`: what each input added to the answer of the symbol asked for; None where the model cannot tell, and `silence` says why.
     """
 
     X: Features
     forecast: Forecast
     model: Forecaster
-    parts: Contributions | None
+    parts: Contributions | None = None
+    silence: str = ""
 
 
 @final
