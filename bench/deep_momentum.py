@@ -4,10 +4,10 @@
     python bench/deep_momentum.py noise
     python bench/deep_momentum.py real --timeframe 1d [--train 730d --test 91d --refit-every 1]
 
-`planted`: daily markets of four symbols whose oracle earns a Sharpe ratio of 3; fitted on the first 730 bars, tested on the next 1,000; eight
-markets a seed. `noise`: walk-forwards over 20 markets in which there is nothing to find, and how many verdicts call it an edge. `real`: the ten
-coins of TRADEWIND_DEV_DATA, every row walked forward on the same bars, with the paired stationary-bootstrap interval of its Sharpe ratio
-less that of momentum-mix. `--set` sets what the strategy takes: members=5, long_only=true, window=32.
+`planted`: daily markets of four symbols whose oracle earns a Sharpe ratio of 3; fitted on the first 730 bars, tested on the next 1,000;
+eight markets a seed. `noise`: walk-forwards over 20 markets in which there is nothing to find, and how many verdicts call it an edge.
+`real`: the ten coins of TRADEWIND_DEV_DATA, every row walked forward on the same bars, with the paired stationary-bootstrap interval of
+its Sharpe ratio less that of momentum-mix. `--set` sets what the strategy takes: members=5, long_only=true, window=32.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def real(nets: list[str], seeds: list[int], settings: dict[str, Any], arguments:
 def report(market: Any, arguments: argparse.Namespace, row: str, seed: int, result: Any, mix: Any, seconds: float) -> None:
     """One row: what it earned, and by how much its Sharpe ratio exceeds the mix's."""
     m = result.metrics
-    pair = np.stack([result.backtest.returns, mix.backtest.returns], axis=1)
+    pair = np.stack([result.returns, mix.returns], axis=1)
     drawn = bootstrap_sharpes(pair, draws=2_000) * market.periods_per_year**0.5
     low, high = (float(np.quantile(drawn[:, 0] - drawn[:, 1], level)) for level in (0.05, 0.95))
     tell(
