@@ -19,14 +19,15 @@ from tradewind.core.types import Array
 from tradewind.features.custom import Feature
 from tradewind.features.declarations import INDICATORS, Indicator, Kernel
 
-__all__ = ["SETS", "Chosen", "Indicated", "Wanted", "describe", "names", "resolve", "sets"]
+__all__ = ["CALENDAR", "SETS", "Chosen", "Indicated", "Wanted", "describe", "names", "resolve", "sets"]
 
 _NAME: Final = re.compile(r"([a-z][a-z_]*[a-z]|[a-z])((?:_[0-9]{1,5})*)")
 _STEMS: Final[dict[str, tuple[Indicator, int]]] = {
     stem: (indicator, output) for indicator in INDICATORS for output, stem in enumerate(indicator.outputs) if stem
 }
 
-_CALENDAR: Final = tuple(f"{unit}_{wave}" for unit in ("hour", "weekday", "day_of_month", "month") for wave in ("sine", "cosine"))
+CALENDAR: Final = tuple(f"{unit}_{wave}" for unit in ("hour", "weekday", "day_of_month", "month") for wave in ("sine", "cosine"))
+"""Columns that the clock alone tells, and that are therefore known of bars to come."""
 _S0: Final = (
     *("rsi_7", "rsi_14", "rsi_21", "macd", "macd_signal", "macd_hist"),
     *("bb_upper_20", "bb_lower_20", "bb_width_20", "bb_upper_50", "bb_lower_50", "bb_width_50"),
@@ -45,15 +46,15 @@ SETS: Final[dict[str, tuple[str, ...]]] = {
         *("atr_14", "obv", "stoch_k", "stoch_d", "cci_20", "adx_14", "plus_di_14", "minus_di_14", "williams_r_14"),
         *("ema_50", "ema_200", "volume_ratio_20", "volume_std_20", "return_1"),
         *_S0[-6:],
-        *_CALENDAR,
+        *CALENDAR,
     ),
     "price-action": (
         *("open", "high", "low", "close", "volume", "rsi_14", "atr_14", "ema_50", "ema_200"),
         *("bb_middle", "bb_upper", "bb_lower", "bb_width", "bb_percent"),
     ),
     "s0": _S0,
-    "relative": (*_RELATIVE, "volume_ratio_20", *_CALENDAR),
-    "relative-price": (*_RELATIVE, *_CALENDAR),
+    "relative": (*_RELATIVE, "volume_ratio_20", *CALENDAR),
+    "relative-price": (*_RELATIVE, *CALENDAR),
 }
 """`standard`: the classic columns and the calendar. `price-action`: what the PriceActionTransformer reads. `s0`: 27 columns to measure
 speed with. `relative`: columns without scale, to learn across symbols and years; `relative-price`: the same for markets without volume."""

@@ -189,12 +189,8 @@ class Neural(Forecaster):
         rows = rows.facing(task)
         self._task, self._net, self.training, self._unit = task, None, None, 1.0
         self._windowed.fit(X, rows)
-        self.notes = tuple(
-            f"feature {name!r} is constant in the training part: it teaches nothing" for name in self._windowed.constant(rows)
-        )
+        self.notes = self._windowed.notes(rows)
         if task.settled:
-            only = task.classes[task.present[0]]
-            self.notes += (f"the training part has the class {only:g} alone: no net was trained, and the answer is always that class",)
             return self
         if not task.classes:
             # Returns are small numbers; in units of their own size the loss has the scale that the learning rate is made for.

@@ -81,10 +81,15 @@ class WindowedRows:
         """(window,): where each window ends by the bar's own time and the symbol, whatever history it was found in."""
         return np.asarray(X.open_time[found.time] // self.step + found.symbol)
 
-    def constant(self, rows: Rows) -> tuple[str, ...]:
-        """The features that have one value in all of `rows`."""
+    def notes(self, rows: Rows) -> tuple[str, ...]:
+        """What is out of the ordinary in `rows`: features of one value, and labels of one class, which leave nothing to train."""
         still = rows.X.max(axis=0) == rows.X.min(axis=0)
-        return tuple(name for name, same in zip(rows.task.names, still, strict=True) if same)
+        constant = (name for name, same in zip(rows.task.names, still, strict=True) if same)
+        notes = tuple(f"feature {name!r} is constant in the training part: it teaches nothing" for name in constant)
+        if rows.task.settled:
+            only = rows.task.classes[rows.task.present[0]]
+            notes += (f"the training part has the class {only:g} alone: no net was trained, and the answer is always that class",)
+        return notes
 
     def strangest(self, X: Features, rows: Rows) -> str:
         """In words, the input of `rows` whose standard score is no number, or else the farthest from zero."""

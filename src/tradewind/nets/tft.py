@@ -10,9 +10,10 @@ noise on a few thousand rows.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,12 +22,12 @@ from tradewind.core.settings import require
 from tradewind.nets.tft_layers import GateAddNorm, GatedResidualNetwork, InterpretableAttention, VariableSelection
 from tradewind.nets.windows import Windows
 
-__all__ = ["Histories", "History", "Reading", "TemporalFusionTransformer", "require_sizes"]
+__all__ = ["Histories", "History", "Reading", "Sequences", "TFTSizes", "TemporalFusionTransformer"]
 
 
 @final
 class History(NamedTuple):
-    """A batch as the net takes it: windows of bars that are stored once, however many windows hold them.
+    """A batch whose bars are stored once, however many of its windows hold them.
 
     `bars` (bar, input) and `owner` (bar,), the number of the symbol that each belongs to; `place` (batch, window) positions in `bars`;
     `symbol` (batch,); `future` (batch, step, known): what is known of the steps ahead.
@@ -40,35 +41,59 @@ class History(NamedTuple):
 
 
 @final
+class Sequences(NamedTuple):
+    """A batch in which every sample stands alone: `windows` (batch, window, input), and `symbol` and `future` as in History."""
+
+    windows: Tensor
+    symbol: Tensor
+    future: Tensor
+
+    def history(self) -> History:
+        """The same batch with every window's bars one after the other."""
+        batch, size = self.windows.shape[:2]
+        place = torch.arange(batch * size, device=self.windows.device).view(batch, size)
+        return History(self.windows.flatten(0, 1), self.symbol.repeat_interleave(size), place, self.symbol, self.future)
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class Histories:
     """The samples of a TFT, gathered on the device: `windows` of bars, whose they are, and what is known of the steps ahead.
 
-    `owner` (row,) the symbol's number of each row of `windows`; `known` (moment, known) a table of moments; `ahead` (window, step) the
-    row in it of each step.
+    `owner` (row,) the symbol's number of each row of `windows`. The first number known of a step is its `distance` (step,); the others
+    are those of a moment, a row of `known` (moment, known - 1), and `ahead` (window, step) tells which. With `shared` a batch has every
+    distinct bar once, which is fast; without, its samples stand alone, which makes their answers independent of their company.
     """
 
     windows: Windows
     owner: Tensor
+    distance: Tensor
     known: Tensor
     ahead: Tensor
+    shared: bool = True
 
     def __len__(self) -> int:
         return len(self.windows)
 
-    def gather(self, which: Tensor) -> History:
-        """The samples numbered `which` (batch,), each distinct bar once."""
+    def gather(self, which: Tensor) -> History | Sequences:
+        """The samples numbered `which` (batch,)."""
         ends = self.windows.ends[which]
-        rows, place = torch.unique(self._rows(ends), return_inverse=True)
-        return History(self.windows.rows[rows], self.owner[rows], place, self.owner[ends], self.known[self.ahead[which]])
+        moments = self.known[self.ahead[which]]
+        future = torch.cat([self.distance[None, :, None].expand(len(which), -1, 1), moments], dim=2)
+        if not self.shared:
+            return Sequences(self.windows.gather(which), self.owner[ends], future)
+        positions = ends[:, None] + torch.arange(1 - self.windows.size, 1, device=ends.device)
+        rows, place = torch.unique(positions, return_inverse=True)
+        return History(self.windows.rows[rows], self.owner[rows], place, self.owner[ends], future)
+
+    def take(self, which: NDArray[Any]) -> Histories:
+        """Some of the samples, by mask or by number, in the order given; the rows are shared."""
+        return replace(self, windows=self.windows.take(which), ahead=self.ahead[torch.from_numpy(which)])
 
     def to(self, device: torch.device) -> Histories:
         """The same samples on another device."""
-        owner, known, ahead = (part.to(device) for part in (self.owner, self.known, self.ahead))
-        return replace(self, windows=self.windows.to(device), owner=owner, known=known, ahead=ahead)
-
-    def _rows(self, ends: Tensor) -> Tensor:
-        return ends[:, None] + torch.arange(1 - self.windows.size, 1, device=ends.device)
+        owner, distance, known, ahead = (part.to(device) for part in (self.owner, self.distance, self.known, self.ahead))
+        return Histories(self.windows.to(device), owner, distance, known, ahead, self.shared)
 
 
 @final
@@ -86,48 +111,57 @@ class Reading(NamedTuple):
 
 
 @final
-class TemporalFusionTransformer(nn.Module):
-    """History -> (batch, step, output), or (batch, output) with `single`, which needs one step: logits of classes.
+@dataclass(frozen=True)
+class TFTSizes:
+    """`window` bars, `hidden` units, `layers` of the LSTMs, `heads` of the attention, `dropout`.
 
-    `inputs` numbers a bar, `known` numbers a step ahead, `symbols` symbols; number `symbols` stands for any other and is their mean.
-    `embedding`: how many numbers an input is turned into before its own gated residual network. Static contexts are computed for the few
-    symbols, not for the samples, and so without dropout. Raises SettingsError for sizes that cannot be.
+    `embedding`: how many numbers an input is turned into before its own gated residual network. Raises SettingsError for sizes that
+    cannot be.
     """
 
-    def __init__(
-        self,
-        inputs: int,
-        known: int,
-        symbols: int,
-        outputs: int,
-        hidden: int = 256,
-        layers: int = 2,
-        heads: int = 4,
-        embedding: int = 128,
-        dropout: float = 0.1,
-        single: bool = False,
-    ) -> None:
+    window: int = 60
+    hidden: int = 256
+    layers: int = 2
+    heads: int = 4
+    embedding: int = 128
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        whole(window=self.window, hidden=self.hidden, layers=self.layers, heads=self.heads, embedding=self.embedding)
+        require(self.hidden % self.heads == 0, f"hidden {self.hidden} is not a multiple of heads {self.heads}")
+        fraction(zero=True, dropout=self.dropout)
+
+
+@final
+class TemporalFusionTransformer(nn.Module):
+    """A batch -> (batch, step, output), or (batch, output) with `single`, which needs one step: logits of classes.
+
+    `inputs` numbers a bar, `known` numbers a step ahead, `symbols` symbols; number `symbols` stands for any other and is their mean.
+    Static contexts are computed for the few symbols, not for the samples, and so without dropout.
+    """
+
+    def __init__(self, inputs: int, known: int, symbols: int, outputs: int, sizes: TFTSizes, single: bool = False) -> None:
         super().__init__()
         whole(inputs=inputs, known=known, symbols=symbols, outputs=outputs)
-        require_sizes(hidden, layers, heads, embedding, dropout)
+        hidden, layers, dropout = sizes.hidden, sizes.layers, sizes.dropout
         self.layers, self.single = layers, single
         self.symbols = nn.Parameter(torch.randn(symbols, hidden))
         self.static = nn.ModuleList(GatedResidualNetwork(hidden, hidden, hidden, 0.0) for _ in range(4))
-        self.select_bars = VariableSelection(inputs, embedding, hidden, dropout)
-        self.select_steps = VariableSelection(known, embedding, hidden, dropout)
+        self.select_bars = VariableSelection(inputs, sizes.embedding, hidden, dropout)
+        self.select_steps = VariableSelection(known, sizes.embedding, hidden, dropout)
         between = dropout if layers > 1 else 0.0
         self.encoder = nn.LSTM(hidden, hidden, layers, batch_first=True, dropout=between)
         self.decoder = nn.LSTM(hidden, hidden, layers, batch_first=True, dropout=between)
         self.local = GateAddNorm(hidden, dropout)
         self.enrich = GatedResidualNetwork(hidden, hidden, hidden, dropout, hidden)
-        self.attention = InterpretableAttention(hidden, heads, dropout)
+        self.attention = InterpretableAttention(hidden, sizes.heads, dropout)
         self.attended = GateAddNorm(hidden, dropout)
         self.positionwise = GatedResidualNetwork(hidden, hidden, hidden, dropout)
         self.last = GateAddNorm(hidden, 0.0)
         self.head = nn.Linear(hidden, outputs)
 
-    def forward(self, history: History) -> Tensor:
-        outputs = self.read(history).outputs
+    def forward(self, batch: History | Sequences) -> Tensor:
+        outputs = self.read(batch if isinstance(batch, History) else batch.history()).outputs
         return outputs[:, 0] if self.single else outputs
 
     def read(self, history: History) -> Reading:
@@ -153,10 +187,3 @@ class TemporalFusionTransformer(nn.Module):
         """Four (symbol + 1, hidden): what the symbol says to selection, to the LSTM's two states, and to enrichment."""
         table = torch.cat([self.symbols, self.symbols.mean(dim=0, keepdim=True)])
         return [network(table) for network in self.static]
-
-
-def require_sizes(hidden: int, layers: int, heads: int, embedding: int, dropout: float) -> None:
-    """Raise SettingsError for sizes that this net cannot have."""
-    whole(hidden=hidden, layers=layers, heads=heads, embedding=embedding)
-    require(hidden % heads == 0, f"hidden {hidden} is not a multiple of heads {heads}")
-    fraction(zero=True, dropout=dropout)
