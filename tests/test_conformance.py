@@ -26,7 +26,12 @@ SMALL_NET = {
 }
 FORECASTERS: dict[str, dict[str, Any]] = {
     "random-forest": SMALL_FOREST,
-    "lightgbm": SMALL_BOOSTING,
+    **dict.fromkeys(("lightgbm", "xgboost", "catboost"), SMALL_BOOSTING),
+    "stacking": {"folds": 3, "member_settings": {"random-forest": SMALL_FOREST, "lightgbm": SMALL_BOOSTING}},
+    "voting": {
+        "members": ("logistic", "random-forest", "lightgbm"),
+        "member_settings": {"random-forest": SMALL_FOREST, "lightgbm": SMALL_BOOSTING},
+    },
     "price-action-transformer": SMALL_NET,
 }
 STRATEGIES: dict[str, dict[str, Any]] = {

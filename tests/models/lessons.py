@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tradewind.core.clock import MINUTE
 from tradewind.core.protocols import Forecaster
@@ -14,7 +15,12 @@ from tradewind.models.registry import forecaster
 STEP = 15 * MINUTE
 SMALL: dict[str, dict[str, Any]] = {
     "random-forest": {"trees": 20},
-    "lightgbm": {"trees": 60, "learning_rate": 0.1},
+    **{name: {"trees": 60, "learning_rate": 0.1} for name in ("lightgbm", "xgboost", "catboost")},
+    "stacking": {"folds": 2, "member_settings": {"random-forest": {"trees": 10}, "lightgbm": {"trees": 30, "learning_rate": 0.1}}},
+    "voting": {
+        "members": ("logistic", "random-forest", ("lightgbm", {"trees": 30, "learning_rate": 0.1})),
+        "member_settings": {"random-forest": {"trees": 10}},
+    },
     "price-action-transformer": {
         "window": 4,
         "width": 16,
@@ -36,6 +42,8 @@ NETS = ("mlp", "lstm", "transformer", "price-action-transformer")
 
 
 def small(name: str, **settings: Any) -> Forecaster:
+    if name == "catboost":
+        pytest.importorskip("catboost", reason="the extra catboost is not installed")
     return forecaster(name, **{**SMALL.get(name, {}), **settings})
 
 
