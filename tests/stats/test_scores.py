@@ -106,3 +106,18 @@ def test_calibration_by_hand_and_of_a_calibrated_forecast():
     random = np.random.default_rng(0)
     p = random.random(50_000)
     assert stats.calibration(random.random(50_000) < p, p).error < 0.01
+
+
+def test_coverage_of_quantiles_by_hand():
+    quantiles = [[-1.0, 1.0], [0.0, 2.0], [math.nan, 3.0], [-math.inf, math.inf]]
+    x = stats.quantile_calibration([0.0, 0.0, 4.0, 9.0], quantiles, (0.25, 0.75))
+    assert x.forecast.tolist() == [0.25, 0.75] and x.rows.tolist() == [3, 4]
+    assert x.observed.tolist() == [pytest.approx(1 / 3), 0.75]
+    assert x.error == pytest.approx((3 * (1 / 3 - 0.25)) / 7)
+    panel = np.random.default_rng(0).standard_normal((40_000, 2))
+    x = stats.quantile_calibration(panel, np.tile([-1.2815515655446004, 0.0, 1.2815515655446004], (40_000, 2, 1)), (0.1, 0.5, 0.9))
+    assert x.observed == pytest.approx([0.1, 0.5, 0.9], abs=0.01) and x.error < 0.005
+    with pytest.raises(DataError, match="3 levels"):
+        stats.quantile_calibration([0.0], [[0.0, 1.0]], (0.1, 0.5, 0.9))
+    with pytest.raises(SettingsError, match="ascend"):
+        stats.quantile_calibration([0.0], [[0.0, 1.0]], (0.9, 0.1))

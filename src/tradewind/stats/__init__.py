@@ -39,6 +39,7 @@ from tradewind.stats.scores import (
     log_loss,
     mae,
     mae_by_horizon,
+    quantile_calibration,
     quantile_loss,
 )
 from tradewind.stats.skill import (
@@ -94,6 +95,7 @@ __all__ = [
     "pbo",
     "probabilistic_sharpe",
     "profit_factor",
+    "quantile_calibration",
     "quantile_loss",
     "resample",
     "robust_sharpe_error",

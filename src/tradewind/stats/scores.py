@@ -34,6 +34,7 @@ __all__ = [
     "log_loss",
     "mae",
     "mae_by_horizon",
+    "quantile_calibration",
     "quantile_loss",
 ]
 
@@ -178,6 +179,7 @@ def log_loss(truth: ArrayLike, probability: ArrayLike) -> float:
 class Calibration:
     """The reliability diagram: of the `rows` (bin,) forecasts near `forecast` (bin,), the share `observed` (bin,) came true.
 
+    For quantiles a bin is a level: of the `rows` truths the share `observed` lay at or below the quantile of level `forecast`.
     `error`: expected calibration error, the mean |observed - forecast| weighted by rows. Empty bins are left out.
     """
 
@@ -198,3 +200,24 @@ def calibration(truth: ArrayLike, probability: ArrayLike, bins: int = 10) -> Cal
     observed = np.bincount(place, weights=y, minlength=bins)[used] / rows[used]
     error = float(np.abs(observed - forecast) @ rows[used] / rows.sum()) if rows.sum() else math.nan
     return Calibration(forecast, observed, rows[used], error)
+
+
+def quantile_calibration(truth: ArrayLike, quantiles: ArrayLike, levels: Sequence[float]) -> Calibration:
+    """Coverage of each level: the share of `truth` at or below its quantile, which is the law of the probability integral transform there.
+
+    `quantiles` has the shape of `truth` with one axis more, for `levels` (0 to 1, ascending); infinite ones are fine. Raises DataError
+    for other shapes, SettingsError for levels that cannot be. Gneiting, Balabdaoui & Raftery (2007),
+    https://doi.org/10.1111/j.1467-9868.2007.00587.x.
+    """
+    panel, asked = np.asarray(quantiles, dtype=np.float64), np.asarray(levels, dtype=np.float64)
+    require(
+        bool((asked > 0).all() and (asked < 1).all() and (np.diff(asked) > 0).all()), f"levels are {levels}; they ascend within 0 and 1"
+    )
+    if panel.shape[-1:] != asked.shape:
+        raise DataError(f"quantiles have shape {panel.shape}; the last axis is that of the {len(asked)} levels")
+    pairs = [_pair(truth, panel[..., i]) for i in range(len(asked))]
+    rows = np.array([len(y) for y, _ in pairs], dtype=np.int64)
+    used = rows > 0
+    observed = np.array([_mean(y <= q) for y, q in pairs])[used]
+    error = float(np.abs(observed - asked[used]) @ rows[used] / rows.sum()) if used.any() else math.nan
+    return Calibration(asked[used], observed, rows[used], error)
