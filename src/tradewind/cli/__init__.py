@@ -1,4 +1,4 @@
-"""The command line: `tradewind run`, `backtest`, `train`, `check`, `data`, `report`, and lists of what there is.
+"""The command line: `tradewind run`, `compare`, `backtest`, `train`, `check`, `data`, `report`, and lists of what there is.
 
 Whatever goes wrong on purpose is one line on stderr and exit code 2. Libraries load inside the commands: `tradewind --help` needs none.
 """
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, cast
 
 import typer
 
-from tradewind.cli import data, learning, lists, research
+from tradewind.cli import compare, data, explain, learning, lists, research
 from tradewind.cli.options import fail, say
 from tradewind.core.errors import TradewindError
 
@@ -28,7 +28,8 @@ app = typer.Typer(
 )  # fmt: skip
 bars = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Bars: fetch, check, query, and the bundled samples.")
 for command in (
-    research.run, research.report, research.backtest, learning.train, research.check, lists.strategies, lists.forecasters, lists.features,
+    research.run, compare.compare, research.report, explain.explain, research.backtest, learning.train, research.check,
+    lists.strategies, lists.forecasters, lists.features,
 ):  # fmt: skip
     app.command()(command)
 for bars_command in (data.fetch, data.quality, data.query, data.sample):

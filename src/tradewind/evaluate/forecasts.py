@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradewind import labels
 from tradewind.core.clock import SystemClock
@@ -22,7 +23,7 @@ from tradewind.core.files import load_state, save_state
 from tradewind.core.limits import whole
 from tradewind.core.market import Market
 from tradewind.core.seeds import derive
-from tradewind.core.types import Array, Features, Forecast, Labels, State
+from tradewind.core.types import Features, Forecast, Labels, State
 from tradewind.evaluate.identity import digest, package_digest
 from tradewind.evaluate.splits import Fold, WalkForward
 from tradewind.features import compute
@@ -84,9 +85,9 @@ class Forecasts:
     fits: int
 
     @cached_property
-    def answered(self) -> Array:
+    def answered(self) -> NDArray[np.bool_]:
         """(time, symbol) True where there is a forecast."""
-        return np.asarray(np.isfinite(self.forecast.score()))
+        return np.isfinite(self.forecast.score())
 
 
 def draws_numbers(model: Any) -> bool:
