@@ -4,9 +4,9 @@
     python bench/tft.py quality [--epochs 6] [--seeds 3] [--hidden 32]
 
 Both read the bundled BTC/USD 15-minute bars: 60 bars in, the returns over 1 to 20 bars out, seven quantiles, 17 columns of which four
-are of the calendar. `ours` computes a bar's variable selection once a batch, `per window` once for every window that holds the bar. `oracle` is
-pytorch-forecasting's net on the very same batches; `oracle, own loader` has them from its TimeSeriesDataSet, as its users do. All
-are trained with AdamW and the same pinball loss on one thread; `quality` prints the best validation loss of each seed.
+are of the calendar. `ours` computes a bar's variable selection once a batch, `per window` once for every window that holds the bar.
+`oracle` is pytorch-forecasting's net on the very same batches; `oracle, own loader` has them from its TimeSeriesDataSet, as its users do.
+All are trained with AdamW and the same pinball loss on one thread; `quality` prints the best validation loss of each seed.
 """
 
 from __future__ import annotations
