@@ -14,6 +14,7 @@ from typing import cast, final
 from torch import Tensor, nn
 
 from tradewind.core.limits import fraction, whole
+from tradewind.nets.dropout import Dropout
 from tradewind.nets.pooling import AttentionPooling
 
 __all__ = ["LSTM", "LSTMSizes"]
@@ -41,10 +42,15 @@ class LSTM(nn.Module):
     def __init__(self, inputs: int, outputs: int, sizes: LSTMSizes) -> None:
         super().__init__()
         whole(inputs=inputs, outputs=outputs)
-        between = sizes.dropout if sizes.layers > 1 else 0.0
-        self.cells = nn.LSTM(inputs, sizes.hidden, sizes.layers, batch_first=True, dropout=between, bidirectional=True)
+        widths = [inputs] + [2 * sizes.hidden] * (sizes.layers - 1)
+        # A layer apiece, so that the dropout between them is the fast one.
+        self.layers = nn.ModuleList(nn.LSTM(width, sizes.hidden, batch_first=True, bidirectional=True) for width in widths)
+        self.dropout = Dropout(sizes.dropout)
         self.pooling = AttentionPooling(2 * sizes.hidden)
-        self.head = nn.Sequential(nn.Dropout(sizes.dropout), nn.Linear(2 * sizes.hidden, outputs))
+        self.head = nn.Linear(2 * sizes.hidden, outputs)
 
     def forward(self, windows: Tensor) -> Tensor:
-        return cast(Tensor, self.head(self.pooling(self.cells(windows)[0])))
+        rows = windows
+        for number, layer in enumerate(self.layers):
+            rows = layer(self.dropout(rows) if number else rows)[0]
+        return cast(Tensor, self.head(self.dropout(self.pooling(rows))))

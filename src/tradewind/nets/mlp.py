@@ -14,6 +14,7 @@ from typing import cast, final
 from torch import Tensor, nn
 
 from tradewind.core.limits import fraction, whole
+from tradewind.nets.dropout import Dropout
 
 __all__ = ["MLP", "MLPSizes"]
 
@@ -43,7 +44,7 @@ class MLP(nn.Module):
         widths = [inputs * sizes.window] + [sizes.hidden] * sizes.layers
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
-            layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(sizes.dropout)]
+            layers += [nn.Linear(before, after), nn.ReLU(), Dropout(sizes.dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(sizes.hidden, outputs))
 
     def forward(self, windows: Tensor) -> Tensor:

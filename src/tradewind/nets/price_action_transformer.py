@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from tradewind.core.limits import fraction, whole
 from tradewind.core.settings import require
+from tradewind.nets.dropout import Dropout
+from tradewind.nets.encoder import EncoderLayer
 
 __all__ = ["PriceActionTransformer", "require_sizes", "sinusoids"]
 
@@ -44,10 +46,9 @@ class PriceActionTransformer(nn.Module):
         require_sizes(window, width, heads, layers, feedforward, dropout)
         self.embed = nn.Linear(inputs, width)
         self.register_buffer("positions", sinusoids(window, width), persistent=False)
-        self.dropout = nn.Dropout(dropout)
-        layer = nn.TransformerEncoderLayer(width, heads, feedforward, dropout, batch_first=True)
-        self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-        self.head = nn.Sequential(nn.Linear(width, width // 2), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width // 2, outputs))
+        self.dropout = Dropout(dropout)
+        self.encoder = nn.Sequential(*(EncoderLayer(width, heads, feedforward, dropout, first=False) for _ in range(layers)))
+        self.head = nn.Sequential(nn.Linear(width, width // 2), nn.ReLU(), Dropout(dropout), nn.Linear(width // 2, outputs))
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)

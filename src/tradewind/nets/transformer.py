@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from tradewind.core.limits import whole
 from tradewind.core.settings import require
+from tradewind.nets.dropout import Dropout
+from tradewind.nets.encoder import EncoderLayer
 from tradewind.nets.pooling import AttentionPooling
 from tradewind.nets.price_action_transformer import require_sizes, sinusoids
 
@@ -53,14 +55,11 @@ class Transformer(nn.Module):
         whole(inputs=inputs, outputs=outputs)
         self.embed = nn.Linear(inputs, sizes.width)
         self.register_buffer("positions", sinusoids(sizes.window, sizes.width), persistent=False)
-        self.dropout = nn.Dropout(sizes.dropout)
-        layer = nn.TransformerEncoderLayer(
-            sizes.width, sizes.heads, sizes.feedforward, sizes.dropout, batch_first=True, norm_first=True, activation="gelu"
-        )
-        self.encoder = nn.TransformerEncoder(layer, sizes.layers, nn.LayerNorm(sizes.width), enable_nested_tensor=False)
+        self.dropout = Dropout(sizes.dropout)
+        layer = (sizes.width, sizes.heads, sizes.feedforward, sizes.dropout, True)
+        self.encoder = nn.Sequential(*(EncoderLayer(*layer) for _ in range(sizes.layers)), nn.LayerNorm(sizes.width))
         self.pooling = AttentionPooling(sizes.width) if sizes.pooling == "attention" else None
-        self.head = nn.Sequential(nn.Dropout(sizes.dropout), nn.Linear(sizes.width, outputs))
-        # The layers are copies of one: equal weights in each would learn alike for long.
+        self.head = nn.Sequential(Dropout(sizes.dropout), nn.Linear(sizes.width, outputs))
         for parameter in self.encoder.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
