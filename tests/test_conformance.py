@@ -25,6 +25,8 @@ SMALL_NET = {
     "learning_rate": 0.01,
 }
 FORECASTERS: dict[str, dict[str, Any]] = {
+    # A memory shorter than what follows the fit, so that the checks see rows leave it.
+    "conformal": {"memory": 60},
     "random-forest": SMALL_FOREST,
     **dict.fromkeys(("lightgbm", "xgboost", "catboost"), SMALL_BOOSTING),
     "stacking": {"folds": 3, "member_settings": {"random-forest": SMALL_FOREST, "lightgbm": SMALL_BOOSTING}},
@@ -50,6 +52,12 @@ def names_with_slow(names: list[str]) -> list[Any]:
 @pytest.mark.parametrize("name", names_with_slow(list(tw.strategies())))
 def test_every_strategy_keeps_every_promise(name: str) -> None:
     assert checks.check_strategy(tw.strategy(name, **STRATEGIES.get(name, {}))) == tuple(checks.strategy_checks())
+
+
+def test_a_strategy_that_goes_on_learning_keeps_every_promise() -> None:
+    # Sized by the interval, so that whatever is wrong with it shows in the answers.
+    settings = {"forecaster": "conformal", "forecaster_settings": FORECASTERS["conformal"], "policy": {"size": "interval"}}
+    assert checks.check_strategy(tw.strategy("forecast", **settings)) == tuple(checks.strategy_checks())
 
 
 @pytest.mark.parametrize("name", sorted(SLOW))

@@ -66,6 +66,49 @@ def test_promises_of_your_own_forecaster(tmp_path: object) -> None:
     assert mine.fitted_on == 0  # a copy is fitted
 
 
+@pytest.mark.parametrize(
+    ("method", "label"), [("aci", "horizon-return"), ("dtaci", "triple-barrier"), ("rolling", "multi-horizon"), ("split", "next-bar")]
+)
+def test_promises_of_one_that_goes_on_learning(method: str, label: str, tmp_path: object) -> None:
+    settings = {"horizon-return": {"horizon": 6}, "triple-barrier": SHORT, "multi-horizon": {"horizons": (1, 3, 6)}, "next-bar": {}}[label]
+
+    def make(method: str = method) -> Forecasting:
+        return tw.strategy(
+            "forecast", forecaster="conformal", features=COLUMNS, label=label, label_settings=settings,
+            forecaster_settings={"method": method, "memory": 40}, policy={"size": "interval", "threshold": 0.0, "band": 0.0},
+        )  # fmt: skip
+
+    market = gappy(bars=360, symbols=2, missing=0.03)
+    assert np.isfinite(behaves(make, market, tmp_path)).any()
+    # What it learned after the fit is in its answers, and only there.
+    moving, fixed = (make(each).fit(market[:180]).decide_all(market) for each in (method, "split"))
+    same(moving[:180], fixed[:180])
+    assert (np.nan_to_num(moving) == np.nan_to_num(fixed)).all() == (method == "split")
+
+
+def test_the_last_bars_of_memory_are_enough_to_decide() -> None:
+    market = gappy(bars=400, symbols=2, missing=0.03)
+    strategy = tw.strategy(
+        "forecast", forecaster="conformal", features=("return_1", "return_5"), label="horizon-return", label_settings={"horizon": 3},
+        forecaster_settings={"memory": 40}, policy={"size": "interval", "threshold": 0.0, "band": 0.0},
+    ).fit(market[:200])  # fmt: skip
+    whole = strategy.decide_all(market)
+    # Six bars for the features, one row to answer, forty behind it.
+    recent = market[-60:]
+    same(strategy.decide_all(recent)[-3:], whole[-3:])
+    assert np.isfinite(whole[-3:]).any()
+
+
+def test_the_model_is_there_to_be_looked_at() -> None:
+    market = gappy()
+    strategy = small("ridge")
+    assert strategy.model is None
+    strategy.fit(market)
+    assert strategy.model is not None and strategy.model.state() == strategy.state().child("model")
+    with pytest.raises(AttributeError):
+        strategy.model = None  # type: ignore[misc]
+
+
 def test_learns_only_from_labels_known_by_the_end_of_training() -> None:
     market = gappy(missing=0.0, symbols=2)
     strategy = Forecasting(Echo(), COLUMNS, "horizon-return", label_settings={"horizon": 10}).fit(market[:200])

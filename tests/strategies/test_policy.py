@@ -43,6 +43,48 @@ def test_sizes_by_hand() -> None:
     np.testing.assert_allclose(shares(Policy(threshold=0, gain=1, long_only=True), [0.5, -0.6, NO]), [1 / 6, 0, NO])
 
 
+def interval(mean: list[float], low: list[float], high: list[float]) -> Forecast:
+    middle = np.array([mean])
+    return Forecast(mean=middle, quantiles=np.stack([np.array([low]), middle, np.array([high])], axis=2), levels=(0.05, 0.5, 0.95))
+
+
+def test_size_by_interval_by_hand() -> None:
+    policy = Policy(threshold=0.0, size="interval", gain=1.5)
+    # Half widths of .04, .02, infinite and 0: shares are 1.5 * mean / half, at most 1, of a fifth of equity each.
+    found = policy.desired(interval([0.01, -0.005, 0.3, 0.001, NO], [-0.05, -0.02, -np.inf, 0.001, NO], [0.03, 0.02, np.inf, 0.001, NO]))
+    np.testing.assert_allclose(found[0] * 5, [0.375, -0.375, 0.0, 1.0, NO])
+    # An interval that is not known keeps what is held; no mean is no position, however narrow.
+    found = policy.desired(interval([0.01, 0.0, 0.0], [NO, 0.0, -1.0], [0.1, 0.0, 1.0]))
+    np.testing.assert_allclose(found[0], [NO, 0.0, 0.0])
+    # The threshold stays what it was: in round trips of a return.
+    cautious = Policy(threshold=2.0, size="interval", gain=1.5)
+    np.testing.assert_allclose(cautious.desired(interval([0.0047, 0.0049], [-0.1, -0.1], [0.1, 0.1]))[0], [0.0, 1.5 * 0.049 / 2])
+
+
+def test_size_by_interval_of_class_codes() -> None:
+    probabilities = np.array([[[0.2, 0.8], [0.5, 0.5]]])
+    for classes in ((-1.0, 1.0), (0.0, 1.0)):
+        half = (classes[1] - classes[0]) * 0.9
+        quantiles = np.array([[[-half, half], [-half, half]]])
+        forecast = Forecast(probabilities=probabilities, classes=classes, quantiles=quantiles, levels=(0.05, 0.95))
+        # The codes' scale does not matter: .6 of half the scale against 1.8 of it.
+        np.testing.assert_allclose(Policy(threshold=0.0, size="interval", gain=1.0).desired(forecast)[0] * 2, [0.6 / 1.8, 0.0], atol=1e-12)
+
+
+@given(st.floats(-0.1, 0.1), st.floats(1e-4, 0.2), st.floats(1.0, 5.0))
+def test_a_wider_interval_never_asks_for_more(mean: float, half: float, factor: float) -> None:
+    policy = Policy(threshold=0.0, size="interval", gain=1.0)
+    narrow, wide = (policy.desired(interval([mean], [mean - w], [mean + w]))[0, 0] for w in (half, half * factor))
+    assert abs(wide) <= abs(narrow) + 1e-12 and wide * narrow >= 0
+
+
+def test_size_by_interval_asks_for_intervals() -> None:
+    one = np.array([[0.01]])
+    for forecast in (Forecast(mean=one), Forecast(mean=one, quantiles=one[:, :, None], levels=(0.5,))):
+        with pytest.raises(SettingsError, match="'conformal'"):
+            Policy(size="interval").desired(forecast)
+
+
 def test_band_compares_with_what_is_held() -> None:
     policy = Policy(threshold=0, gain=1, band=0.5)
     held = Portfolio(np.array([0.5, 0.0, 0.1, 0.1]), np.ones(4), 0.3, 1.0)
