@@ -107,7 +107,7 @@ class Explanation:
         said, column = self.answer.forecast, self.column
         told: dict[str, float] = {}
         if said.probabilities is not None:
-            told |= {f"class {code:+g}": float(p) for code, p in zip(said.classes, said.probabilities[-1, column], strict=True)}
+            told |= {_class(code): float(p) for code, p in zip(said.classes, said.probabilities[-1, column], strict=True)}
         if said.mean is not None:
             told["mean"] = float(said.mean[-1, column])
         if said.quantiles is not None:
@@ -215,15 +215,13 @@ def _mixed(run: FinishedRun, bar: int, symbol: int) -> tuple[float, Reason]:
 
 def _usual(strategy: Forecasting, run: FinishedRun, fitted: int, bar: int, symbol: int) -> tuple[Array, dict[str, float]]:
     """The bar's inputs as standard scores of the training part, and what the answers were there."""
-    train = run.folds[fitted].train
-    first = train.start if strategy.train_limit is None else max(train.start, train.stop - strategy.train_limit)
-    X, y = strategy.lesson(run.market[first : train.stop])
+    X, y = strategy.lesson(strategy.shown(run.market[run.folds[fitted].train]))
     now = strategy.lesson(run.market[: bar + 1])[0]
     scores = Standardiser().fit(X).transform(now[-1:]).values[0, symbol]
     taught = y.values[np.isfinite(y.values) & np.isfinite(X.values).all(axis=2)]
     if not y.classes:
         return scores, {"mean": float(taught.mean()) if len(taught) else math.nan}
-    return scores, {f"class {code:+g}": float((taught == code).mean()) if len(taught) else math.nan for code in y.classes}
+    return scores, {_class(code): float((taught == code).mean()) if len(taught) else math.nan for code in y.classes}
 
 
 def _order(run: FinishedRun, account: Backtest, bar: int, symbol: int) -> Order | None:
@@ -289,3 +287,7 @@ def _earned(account: Backtest, t: int, there: NDArray[np.int64], stop: int, symb
         gained[1:] -= before[1:] * marks[:-1] * np.nan_to_num(market.funding_rate[rows[1:], symbol])
     equity = float(account.equity[t])
     return float(gained.sum()) / equity if equity > 0 else math.nan
+
+
+def _class(code: float) -> str:
+    return f"class {code:+g}" if code else "class 0"

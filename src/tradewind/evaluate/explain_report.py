@@ -101,9 +101,11 @@ def _permuted(told: Overview) -> Section:
     found = told.importance
     assert found is not None, "asked before"
     (low, high), order = found.interval, np.argsort(-found.mean, kind="stable")
+    skill = "better" if found.loss < told.usual else "NO BETTER"
     words = (
         f"How much the loss of {found.loss:.6g} {found.unit} over {found.rows} test rows rises when an input is shuffled in blocks of "
         f"{found.block} rows, {found.increase.shape[1]} times; below zero the answers were better without it.",
+        f"Saying what was usual in training has a loss of {told.usual:.6g}: the model is {skill} than that.",
         "Chance: how often a shuffled input did at least as well as the true one, which counts among them.",
     )
     rows = tuple(
@@ -133,7 +135,7 @@ def _decision(told: Explanation) -> Section:
 def _thought(told: Explanation) -> Section:
     if told.reason is None:
         return Section("How it came about", ("The strategy offers no explanation beyond its target.",))
-    rows = tuple((name, f"{value:,.6g}") for name, value in told.reason.values.items())
+    rows = tuple((name, "keeps" if math.isnan(value) else f"{value:,.6g}") for name, value in told.reason.values.items())
     return Section("How it came about", told.reason.words, ("", "value"), rows, shown=len(rows))
 
 
@@ -155,7 +157,7 @@ def _contributed(told: Explanation) -> list[Section]:
         return [Section("What it knew", words, ("", "value", "standard score"), plain)]
     meaning = "log-odds of the highest class against the lowest" if parts.unit == "log-odds" else parts.unit
     words = (
-        f"By {parts.method}, in {meaning}: {_signed(float(parts.base[0]))} for nothing in particular, {_signed(sum(added.values()))} from "
+        f"By {parts.method}, as {meaning}: {_signed(float(parts.base[0]))} for nothing in particular, {_signed(sum(added.values()))} from "
         f"the inputs, {_signed(float(parts.total[0]))} in all.",
     )
     known = {name: (f"{value:.6g}", f"{score:+.2f}") for name, (value, score) in inputs.items()}
@@ -184,8 +186,9 @@ def _followed(told: Explanation) -> Section:
     else:
         filled, verb = told.order, "bought" if told.order.quantity > 0 else "sold"
         words.append(
-            f"At the open of {format_time(filled.filled)} it {verb} {abs(filled.quantity):.6g} units at {filled.price:,.6g}, "
-            f"{percent(filled.notional)} of equity, for a fee of {percent(filled.fee, 4)} and slippage of {percent(filled.slippage, 4)}."
+            f"At the open of {format_time(filled.filled)} it {verb} {abs(filled.quantity):.6g} units for each 1 of starting capital at "
+            f"{filled.price:,.6g}: {percent(filled.notional)} of equity, a fee of {percent(filled.fee, 4)}, slippage of "
+            f"{percent(filled.slippage, 4)}."
         )
     after = told.aftermath
     if after is None:
@@ -193,8 +196,8 @@ def _followed(told: Explanation) -> Section:
     else:
         reach = f"the {after.horizon} bars that the label looks ahead, to" if after.horizon else "the bars to the next fill, to"
         words.append(
-            f"Over {reach} {format_time(after.until)}, the price moved {percent(after.move, 3)} from the open; what was held of it "
-            f"earned {percent(after.earned, 3)} of equity."
+            f"Over {reach} {format_time(after.until)}, the price moved {percent(after.move, 3)} from that open; the "
+            f"symbol earned {percent(after.earned, 3)} of equity, by what was held of it all the while."
         )
         if math.isfinite(after.answer):
             words.append(f"What had been asked about came out as {after.answer:+.6g}.")

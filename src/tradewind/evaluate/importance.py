@@ -6,6 +6,7 @@ rows of each fold. Fails to say what is true of the market: an input may be lean
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from tradewind.core.types import Array, Features, Labels
 from tradewind.evaluate.finished import FinishedRun, open_run
 from tradewind.evaluate.result import finite
 from tradewind.models.contributions import Contributions
-from tradewind.models.permutation import Importance, permutation_importance
+from tradewind.models.naive import BaseRate
+from tradewind.models.permutation import Importance, permutation_importance, row_losses
 from tradewind.strategies.forecasting import Forecasting
 
 __all__ = ["Overview", "overview"]
@@ -34,7 +36,8 @@ class Overview:
 
     `explained` rows were taken apart into contributions: `size` (lag, feature) is their mean absolute value and `lean` (lag, feature) the
     mean, in `unit`, by `method`, the latest lag last; no rows where the model cannot tell, and `silence` says why. `importance`: by
-    permutation; None where it was not asked for.
+    permutation; None where it was not asked for. `usual` is the loss of saying, on the same rows, what was usual in each training part: the
+    base rates, or the mean. A model whose loss is above that leans on its inputs for nothing.
     """
 
     run: str
@@ -48,6 +51,7 @@ class Overview:
     method: str
     silence: str
     importance: Importance | None
+    usual: float
     notes: tuple[str, ...] = ()
 
     def ranking(self) -> list[str]:
@@ -71,7 +75,7 @@ class Overview:
         if self.importance is not None:
             found, (low, high) = self.importance, self.importance.interval
             told["permutation"] = {
-                "loss": found.loss, "unit": found.unit, "rows": found.rows, "block": found.block,
+                "loss": found.loss, "usual_loss": self.usual, "unit": found.unit, "rows": found.rows, "block": found.block,
                 "features": {
                     name: finite({"increase": found.mean[i], "low": low[i], "high": high[i], "chance": found.chance[i]})
                     for i, name in enumerate(found.names)
@@ -107,23 +111,27 @@ def overview(
         )
     X, y = asked.lesson(run.market)
     each = max(1, most // len(run.folds))
-    parts, found, silence = [], [], ""
+    parts, found, usual, silence = [], [], [], ""
     for fold in range(len(run.folds)):
         model = run.strategy(name, fold)[0].model
         if model is not None:
             shown, answers, first = _part(run, fold, model, X, y)
             pieces, silence = _contributions(model, shown, first, each)
             parts += [] if pieces is None else [pieces]
-            found += [permutation_importance(model, shown, answers, first=first, repeats=repeats, seed=seed)] if repeats else []
+            if repeats:
+                found.append(permutation_importance(model, shown, answers, first=first, repeats=repeats, seed=seed))
+                usual.append(_usual_loss(run, asked, fold, model, shown, answers, first))
         if progress is not None:
             progress(name, fold + 1, len(run.folds))
     if not parts and not found and not silence:
         raise DataError(f"{run.folder}: no fold of {name} had learned anything, so there is nothing to weigh")
-    values = np.concatenate([part.values for part in parts]) if parts else np.zeros((0, 1, len(X.names)))
+    names = parts[0].names if parts else X.names
+    values = np.concatenate([part.values for part in parts]) if parts else np.zeros((0, 1, len(names)))
     size, lean = (np.abs(values).mean(axis=0), values.mean(axis=0)) if len(values) else (np.zeros(values.shape[1:]),) * 2
     return Overview(
-        run.id, name, X.names, max(len(parts), len(found)), len(values), size, lean, parts[0].unit if parts else "",
-        parts[0].method if parts else "", silence if not parts else "", Importance.join(found) if found else None, run.notes,
+        run.id, name, names, max(len(parts), len(found)), len(values), size, lean, parts[0].unit if parts else "",
+        parts[0].method if parts else "", silence if not parts else "", Importance.join(found) if found else None,
+        float(np.average(usual, weights=[part.rows for part in found])) if found else math.nan, run.notes,
     )  # fmt: skip
 
 
@@ -132,6 +140,16 @@ def _part(run: FinishedRun, fold: int, model: Any, X: Features, y: Labels) -> tu
     test = run.folds[fold].test
     begin = max(0, test.start + 1 - int(getattr(model, "window", 1)))
     return X[begin : test.stop], y[begin : test.stop], test.start - begin
+
+
+def _usual_loss(run: FinishedRun, asked: Forecasting, fold: int, model: Any, X: Features, y: Labels, first: int) -> float:
+    """The loss, on the rows that `model` is judged on, of the answer that was usual in the training part of what was fitted."""
+    fitted = fold - fold % asked.refit_every
+    shown, taught = asked.lesson(asked.shown(run.market[run.folds[fitted].train]))
+    naive = BaseRate().fit(shown, taught)
+    counted = np.isfinite(row_losses(model.predict(X), y)[0])
+    counted[:first] = False
+    return float(np.average(row_losses(naive.predict(X), y)[0][counted], weights=y.weights[counted]))
 
 
 def _contributions(model: Any, X: Features, first: int, most: int) -> tuple[Contributions | None, str]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradewind.core.errors import DataError
 from tradewind.core.limits import number, whole
@@ -19,6 +20,7 @@ from tradewind.core.protocols import Forecaster as FittedForecaster
 from tradewind.core.spaces import Real, Space, Whole
 from tradewind.core.types import Array, Features, Forecast, Labels, State
 from tradewind.models.base import Forecaster
+from tradewind.models.contributions import Contributions
 from tradewind.models.linear import Logistic, Ridge
 from tradewind.models.members import Member, Members, chronological
 from tradewind.models.rows import Task, fitted, training_rows
@@ -91,6 +93,17 @@ class Stacking(Forecaster):
         head = self._new_head(task).restore(state.child("head")) if "head" in state.values else None
         self._task, self._models, self._head = task, models, head
         return self
+
+    def contributions(self, X: Features, rows: NDArray[np.int64]) -> Contributions:
+        """What each member's opinion added to the head's answers to `rows` (n, 2) of (time, symbol): exact, since the head is linear.
+
+        Raises DataError for rows that a member does not answer, and where the members' mean is the answer.
+        """
+        task = fitted(self._task)
+        task.check(X)
+        if self._head is None:
+            raise DataError("the answer is the plain mean of the members: there is no head that believes one more than another")
+        return self._head.contributions(self._opinions(task, self._members.answers(self._models, task, X), X), rows)
 
     def importance(self) -> dict[str, float]:
         """Each member's share of the head's slopes, summing to one; equal shares where the members' mean is the answer."""

@@ -11,14 +11,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self, final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tradewind.core.errors import StateError
+from tradewind.core.errors import DataError, StateError
 from tradewind.core.limits import fraction, whole
 from tradewind.core.protocols import Forecaster as FittedForecaster
 from tradewind.core.settings import require
 from tradewind.core.spaces import Choice, Real, Space
 from tradewind.core.types import Array, Features, Forecast, Labels, State
 from tradewind.models.base import Forecaster
+from tradewind.models.contributions import Contributions
 from tradewind.models.members import Member, Members
 from tradewind.models.rows import Rows, Task, fitted, training_rows
 
@@ -96,6 +98,27 @@ class Voting(Forecaster):
         self._task, self._models, self._weights = task, models, state.arrays["weights"].copy()
         return self
 
+    def contributions(self, X: Features, rows: NDArray[np.int64]) -> Contributions:
+        """What each member's voice added to the answers to `rows` (n, 2) of (time, symbol), exact: its share in the winner's mean times
+        its own probability of the highest class seen less that of the lowest, or its mean return. Those who are not heard add nothing.
+
+        Raises DataError for rows that a member does not answer.
+        """
+        task = fitted(self._task)
+        task.check(X)
+        given = self._members.answers(self._models, task, X)[rows[:, 0], rows[:, 1]]
+        for time, symbol in np.asarray(rows)[~np.isfinite(given).all(axis=(1, 2))]:
+            raise DataError(f"row {time} of {X.symbols[symbol]} is not answered by every member; choose another")
+        given = given[:, :, list(task.present)] if task.classes else given
+        heard = self._heard(_first_choices(given) if task.classes else _signs(given))
+        leans = given[:, :, -1] - given[:, :, 0] if task.classes else given[:, :, 0]
+        values, neutral = heard * leans, _neutral(task) if task.classes else np.zeros(1)
+        base = np.where(heard.any(axis=1), 0.0, neutral[-1] - neutral[0])
+        unit = "probability" if task.classes else "return"
+        return Contributions(
+            values[:, None], base, base + values.sum(axis=1), leans[:, None], self._members.names, unit, "shares of the vote"
+        )
+
     def importance(self) -> dict[str, float]:
         """Each member's weight in the vote; they sum to one. Raises NotFitted before `fit`."""
         fitted(self._task)
@@ -103,16 +126,19 @@ class Voting(Forecaster):
 
     def _elected(self, votes: Array, answers: Array, neutral: Array) -> Array:
         """(n, output) from votes (n, member, candidate) and answers (n, member, output); `neutral` (output,) where nobody is elected."""
+        heard = self._heard(votes)
+        return np.where(heard.any(axis=1)[:, None], (answers * heard[:, :, None]).sum(axis=1), neutral)
+
+    def _heard(self, votes: Array) -> Array:
+        """(n, member): each member's share in the answer, from votes (n, member, candidate); all zero where nobody is elected."""
         shares = (votes * self._weights[:, None]).sum(axis=1)
         confidence = shares.max(axis=1)
         # Shares are sums of rounded numbers: full agreement is 1 to within a few ulps, and so is a tie.
         needed = (1.0 if self.rule == "unanimous" else self.minimum_confidence) - 1e-9
         winning = shares >= confidence[:, None] - 1e-9
-        elected = (confidence >= needed) & (winning.sum(axis=1) == 1)
+        elected: NDArray[np.bool_] = np.asarray((confidence >= needed) & (winning.sum(axis=1) == 1))
         voices = votes[np.arange(len(votes)), :, shares.argmax(axis=1)] * self._weights
-        heard = np.where(elected, voices.sum(axis=1), 1.0)
-        mean = (answers * voices[:, :, None]).sum(axis=1) / heard[:, None]
-        return np.where(elected[:, None], mean, neutral)
+        return np.where(elected[:, None], voices / np.where(elected, voices.sum(axis=1), 1.0)[:, None], 0.0)
 
     def _skill(self, X: Features, y: Labels, rows: Rows) -> Array:
         """(member,): the share of the base rate's squared error that each saves on the tail; not below zero."""

@@ -90,14 +90,17 @@ class Forecasting(Strategy):
         self.seed = seed
 
     def fit(self, market: Market) -> Self:
-        if self.train_limit is not None:
-            market = market[-self.train_limit :]
+        market = self.shown(market)
         self._check_volume(market)
         X, y = self.lesson(market)
         self.fitted, self._model = True, None
         if _learnable(X, y):
             self._model = self._new_forecaster().fit(X, y)
         return self
+
+    def shown(self, market: Market) -> Market:
+        """The bars of a training part that `fit` learns from: the last `train_limit` of them."""
+        return market if self.train_limit is None else market[-self.train_limit :]
 
     def lesson(self, market: Market) -> tuple[Features, Labels]:
         """What the bars of `market` teach: the inputs, and those answers that are known by its last bar."""
