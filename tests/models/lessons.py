@@ -34,11 +34,22 @@ SMALL: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": 16, "epochs": 6, "learning_rate": 0.005, "dropout": 0.05},
     "lstm": {"window": 4, "hidden": 8, "layers": 1, "epochs": 6, "learning_rate": 0.01, "dropout": 0.05},
     "transformer": {"window": 4, "width": 16, "layers": 1, "feedforward": 32, "epochs": 6, "learning_rate": 0.005, "dropout": 0.05},
+    "tft": {
+        "window": 4,
+        "hidden": 8,
+        "layers": 1,
+        "heads": 2,
+        "embedding": 4,
+        "epochs": 6,
+        "batch": 32,
+        "learning_rate": 0.01,
+        "dropout": 0.05,
+    },
 }
 
 
-NETS = ("mlp", "lstm", "transformer", "price-action-transformer")
-"""Forecasters that are a `Neural`."""
+NETS = ("mlp", "lstm", "transformer", "price-action-transformer", "tft")
+"""Forecasters that train a net."""
 
 
 def small(name: str, **settings: Any) -> Forecaster:
