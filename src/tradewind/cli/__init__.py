@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, cast
 
 import typer
 
-from tradewind.cli import compare, data, explain, learning, lists, research
+from tradewind.cli import compare, data, explain, learning, lists, research, tune
 from tradewind.cli.options import fail, say
 from tradewind.core.errors import TradewindError
 
@@ -28,7 +28,7 @@ app = typer.Typer(
 )  # fmt: skip
 bars = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Bars: fetch, check, query, and the bundled samples.")
 for command in (
-    research.run, compare.compare, research.report, explain.explain, research.backtest, learning.train, research.check,
+    research.run, tune.tune, compare.compare, research.report, explain.explain, research.backtest, learning.train, research.check,
     lists.strategies, lists.forecasters, lists.features,
 ):  # fmt: skip
     app.command()(command)

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tradewind.core.errors import SettingsError
+from tradewind.core.errors import Corrupt, SettingsError
 
 if TYPE_CHECKING:
     from tradewind.core.market import Market
 
 __all__ = [
-    "Bundled", "Fee", "Files", "Latency", "Moment", "More", "Repairs", "Seed", "Slippage", "Symbols", "Timeframe", "Window",
-    "fail", "files_of", "listed", "print_columns", "read_bars", "say", "setting", "window",
+    "Bundled", "Fee", "Files", "Latency", "Moment", "More", "Repairs", "Seed", "Slippage", "Symbols", "Timeframe", "Track",
+    "TrackTo", "Window",
+    "best_settings", "fail", "files_of", "listed", "print_columns", "read_bars", "say", "setting", "window",
 ]  # fmt: skip
 
 Files = Annotated[list[str] | None, typer.Option("--data", metavar="FILE", help="Parquet, CSV or feather bars; several files may follow.")]
@@ -29,6 +30,10 @@ Latency = Annotated[int, typer.Option(help="Bars between a decision and its fill
 Seed = Annotated[int, typer.Option(help="Root of all randomness.")]
 Window = Annotated[str | None, typer.Option(metavar="BARS|30d", help="Length in bars, or a duration.")]
 Timeframe = Annotated[str | None, typer.Option(metavar="1h|4h|1d", help="Slower bars, made of those read.")]
+Track = Annotated[bool, typer.Option("--track", help="Keep a record in MLflow, in mlruns.db of the --out folder.")]
+TrackTo = Annotated[
+    str | None, typer.Option("--track-to", metavar="URI", help="Keep it in another MLflow store, such as sqlite:///mine.db.")
+]
 Moment = Annotated[str | None, typer.Option(metavar="TIME", help="ISO 8601, UTC unless it says otherwise.")]
 
 
@@ -65,6 +70,16 @@ def setting(text: str) -> tuple[str, Any]:
         return key, json.loads(value)
     except ValueError:
         return key, value
+
+
+def best_settings(path: str) -> tuple[str, dict[str, Any]]:
+    """The strategy and the settings in a best.json of a tuning. Raises DataError when it cannot be read, Corrupt when it is none."""
+    from tradewind.core.files import read_json
+
+    found = read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("strategy"), str) or not isinstance(found.get("settings"), dict):
+        raise Corrupt(f"{path}: is not the best.json that `tradewind tune` writes")
+    return found["strategy"], found["settings"]
 
 
 def print_columns(lines: dict[str, str]) -> None:

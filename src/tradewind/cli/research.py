@@ -19,7 +19,10 @@ from tradewind.cli.options import (
     Slippage,
     Symbols,
     Timeframe,
+    Track,
+    TrackTo,
     Window,
+    best_settings,
     files_of,
     listed,
     read_bars,
@@ -55,13 +58,20 @@ def run(
     out: Annotated[str, typer.Option(help="Folder for runs.")] = "runs",
     jobs: Annotated[int, typer.Option(help="Processes; they change the time alone.")] = 2,
     fresh: Annotated[bool, typer.Option("--fresh", help="Fit again what is already there.")] = False,
+    tuned: Annotated[
+        list[str] | None, typer.Option(metavar="BEST.json", help="Settings that a tuning found, for its row; repeatable.")
+    ] = None,
     manifest: Annotated[str | None, typer.Option("--from", metavar="MANIFEST", help="Do a run again, from its manifest.json.")] = None,
+    track: Track = False,
+    track_to: TrackTo = None,
 ) -> None:
     """Walk every strategy forward over a market and judge each beside buy-and-hold. The same command takes up the same run."""
     from tradewind.evaluate import run as job
     from tradewind.evaluate.display import bars
     from tradewind.evaluate.plan import ROWS, RunSettings
+    from tradewind.serve import tracking
 
+    store = tracking.store(track, track_to, out)
     with bars() as progress:
         if manifest is not None:
             result = job.rerun(manifest, out, data=files_of(files, more), jobs=jobs, progress=progress)
@@ -70,10 +80,12 @@ def run(
                 market=market, data=files_of(files, more), repair=tuple(repair or ()), symbols=listed(symbols) or (), timeframe=timeframe,
                 strategies=listed(strategies) or ROWS, start=start, end=end, train=window(train), test=window(test),
                 embargo=window(embargo), anchored=anchored, fee_bps=fee_bps, slippage_bps=slippage_bps, latency=latency, seed=seed,
-                quick=quick,
+                quick=quick, tuned=dict(best_settings(path) for path in tuned or ()),
             )  # fmt: skip
             result = job.run(settings, out, jobs=jobs, fresh=fresh, progress=progress)
     _tell(result)
+    if store is not None:
+        print(f"tracked: {tracking.log(tracking.of_run(result), store)}")
 
 
 def report(folder: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, runs/<id>.")]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, final
 
 from tradewind.core.market import Market
 from tradewind.core.protocols import Strategy
 from tradewind.core.settings import build, choose, require
 from tradewind.evaluate.identity import digest
+from tradewind.evaluate.search import merge
 from tradewind.simulate.costs import Costs
 from tradewind.strategies.registry import names, strategy
 
@@ -34,7 +35,7 @@ class RunSettings:
     `market`: a bundled market, unless `data` names files, mended by `repair` as `tradewind.data.read` does. `symbols`: some of them;
     `timeframe`: slower bars, made of those read; `start`, `end`: ISO times that bars open at or after, and before. `strategies`: rows,
     by name or as my_module:Mine; `hold` is always there. `train`, `test`, `embargo`: durations or bars, see `walk_forward`. `quick`: fewer
-    and lighter fits. Raises SettingsError for what cannot be.
+    and lighter fits. `tuned`: settings by row, as best.json of a tuning holds them. Raises SettingsError for what cannot be.
     """
 
     market: str = "btc-15m"
@@ -54,6 +55,7 @@ class RunSettings:
     latency: int = 1
     seed: int = 0
     quick: bool = False
+    tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("data", "repair", "symbols", "strategies"):
@@ -68,6 +70,8 @@ class RunSettings:
         mixed = [name for name in self.strategies if name not in ("hold", "mix")]
         require("mix" not in self.strategies or bool(mixed), "the row 'mix' is the mean of other rows; name at least one beside it")
         require(isinstance(self.seed, int), f"seed is {self.seed!r}; it is a whole number")
+        strangers = [row for row in self.tuned if row not in self.strategies]
+        require(not strangers, f"there are tuned settings of {', '.join(strangers)}, which is no row of the run; name it in strategies")
         _ = self.costs
 
     @property
@@ -82,7 +86,9 @@ class RunSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the manifest."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        # A run without such settings is the run that it was before there were any.
+        return plain if self.tuned else {name: value for name, value in plain.items() if name != "tuned"}
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> RunSettings:
@@ -91,7 +97,7 @@ class RunSettings:
 
     def strategy(self, row: str) -> Strategy:
         """A new strategy for the row called `row`, lighter when the run is quick."""
-        return strategy(row, **(QUICK.get(row, {}) if self.quick else {}))
+        return strategy(row, **merge(QUICK.get(row, {}) if self.quick else {}, self.tuned.get(row, {})))
 
     def identity(self, market: Market) -> str:
         """The id of a run of these settings on `market`: where the data lie does not matter, what they are does."""

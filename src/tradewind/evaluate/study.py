@@ -1,7 +1,7 @@
 """A study on disk: settings are proposed, tried, pruned or kept, and whoever comes back after kill -9 goes on where it stopped.
 
 Papers: the tree-structured Parzen estimator of Bergstra et al. (2011), https://papers.nips.cc/paper/4443; Optuna, Akiba et al. (2019),
-https://arxiv.org/abs/1907.10902, whose median rule prunes. Costs a tenth of a second a trial beside the trial itself, and a second to begin.
+https://arxiv.org/abs/1907.10902, whose median rule prunes. Costs a tenth of a second a trial, and a second to begin.
 Fails to find anything better than chance in few trials or where the score is noise: then the best trial is the luckiest.
 
 The first trial is always the settings as they were given, untuned and never pruned. Proposal k is drawn from (seed, k) and from the trials
@@ -224,7 +224,7 @@ class Study:
         about = dict(trial.user_attrs)
         outcome, settings, reason = about.pop("outcome"), about.pop("settings", {}), about.pop("reason", "")
         score = float(trial.value) if outcome == "finished" and trial.value is not None else math.nan
-        return TrialRecord(k, outcome, score, settings, len(trial.intermediate_values), reason, about)
+        return TrialRecord(k, outcome, score, settings, len(trial.intermediate_values) + (outcome == "finished"), reason, about)
 
 
 def available() -> None:
