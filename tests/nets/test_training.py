@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tradewind.core.errors import SettingsError, StateError
 from tradewind.core.files import load_state, save_state
@@ -18,7 +20,7 @@ from tradewind.nets import device as devices
 from tradewind.nets import training
 from tradewind.nets.device import choose_device, reproducible
 from tradewind.nets.losses import CLASSES, RETURN, TWO_CLASSES
-from tradewind.nets.training import Epoch, Examples, TrainingSettings, train
+from tradewind.nets.training import Diverged, Epoch, Examples, TrainingSettings, train
 
 
 @dataclass(frozen=True)
@@ -210,3 +212,166 @@ def test_the_optimiser_state_is_not_shared() -> None:
     saved: list[State] = []
     train(_net(), _examples(), None, TWO_CLASSES, TrainingSettings(epochs=2), 0, save=saved.append)
     assert saved[0] != saved[1] and copy.deepcopy(saved[0]) == saved[0]
+
+
+class SharpeOfBets:
+    """Minus mean over deviation of outputs times targets: a loss that no mean over samples is."""
+
+    def terms(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        gains = torch.tanh(outputs[:, 0]) * targets * weights
+        return torch.stack([gains.sum(), (gains**2).sum(), weights.sum()])
+
+    def value(self, sums: Tensor) -> Tensor:
+        mean = sums[0] / sums[2]
+        return -mean / torch.sqrt(sums[1] / sums[2] - mean**2 + 1e-9)
+
+
+def test_a_loss_of_sums_accumulates_to_that_of_the_whole_batch() -> None:
+    large, small, dropped = _net(dropout=0.0), _net(dropout=0.0), _net(dropout=0.5)
+    settings = {"epochs": 3, "learning_rate": 0.01}
+    whole = train(large, _examples(kind="return"), _examples(100, 1, "return"), SharpeOfBets(), TrainingSettings(batch=64, **settings), 0)
+    parts = TrainingSettings(batch=16, accumulate=4, **settings)
+    told = train(small, _examples(kind="return"), _examples(100, 1, "return"), SharpeOfBets(), parts, 0)
+    for a, b in zip(large.parameters(), small.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose([e.validation_loss for e in told.history], [e.validation_loss for e in whole.history], rtol=1e-4)
+    assert whole.history[-1].validation_loss < whole.history[0].validation_loss
+    # The value over all validation samples, not the mean of batches' values: by hand from the net that came back.
+    last = _examples(100, 1, "return")
+    with torch.no_grad():
+        outputs = large(last.inputs.gather(torch.arange(100)))
+        by_hand = SharpeOfBets().value(SharpeOfBets().terms(outputs, last.targets, last.weights))
+    assert whole.history[whole.best_epoch - 1].validation_loss == pytest.approx(float(by_hand), rel=1e-5)
+    assert np.isfinite(train(dropped, _examples(kind="return"), None, SharpeOfBets(), parts, 0).history[-1].training_loss)
+
+
+def test_the_second_pass_drops_the_units_of_the_first() -> None:
+    seen: list[Tensor] = []
+
+    class Watched(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(3, 1)
+
+        def forward(self, rows: Tensor) -> Tensor:
+            outputs = functional.dropout(self.inner(rows), 0.5, self.training)
+            seen.append(outputs.detach().clone())
+            return outputs
+
+    train(Watched(), _examples(32, kind="return"), None, SharpeOfBets(), TrainingSettings(epochs=1, batch=8, accumulate=4), 0)
+    assert len(seen) == 8 and all(torch.equal(a, b) for a, b in zip(seen[:4], seen[4:], strict=True))
+    assert any((outputs == 0).any() for outputs in seen)
+
+
+def test_the_learning_rate_falls_on_a_plateau(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([1.0, 0.9, 0.95, 0.96, 0.97, 0.98, 0.8, 0.85, 0.99, 0.99])
+    monkeypatch.setattr(training, "_evaluate", lambda course, examples: next(losses))
+    rates: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def spied(self: torch.optim.AdamW, closure: object = None) -> object:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spied)
+    settings = TrainingSettings(epochs=10, patience=9, batch=256, learning_rate=0.1, plateau=2, plateau_factor=0.5)
+    train(_net(), _examples(), _examples(8), TWO_CLASSES, settings, 0)
+    assert rates == [0.1] * 4 + [0.05] * 2 + [0.025] * 3 + [0.0125]
+
+
+def test_a_training_on_a_plateau_goes_on_with_its_rate() -> None:
+    saved: list[State] = []
+    settings = TrainingSettings(epochs=14, patience=14, batch=32, learning_rate=0.05, plateau=1, plateau_factor=0.5, keep=3)
+    parts = (_examples(64), _examples(64, seed=3, noise=2.0), TWO_CLASSES, settings, 0)
+    whole, part = _net(), _net()
+    told = train(whole, *parts, save=saved.append)
+    again = train(part, *parts, resume=saved[8])
+    assert _bytes(whole) == _bytes(part) and told.history == again.history
+    assert [line for line, _ in told.kept] == [line for line, _ in again.kept]
+    assert all(a == b for (_, a), (_, b) in zip(told.kept, again.kept, strict=True))
+
+
+def test_the_best_epochs_are_kept_in_order() -> None:
+    weights: list[bytes] = []
+    net = _net()
+    settings = TrainingSettings(epochs=12, patience=12, batch=8, learning_rate=0.05, keep=3)
+    told = train(net, _examples(32), _examples(64, seed=3, noise=2.0), TWO_CLASSES, settings, 0, lambda _: weights.append(_bytes(net)))
+    losses = [line.validation_loss for line in told.history]
+    assert [line.epoch for line, _ in told.kept] == [int(number) + 1 for number in np.argsort(losses, kind="stable")[:3]]
+    for line, state in told.kept:
+        assert b"".join(state.arrays[name].tobytes() for name in net.state_dict()) == weights[line.epoch - 1]
+    last = train(_net(), _examples(32), None, TWO_CLASSES, settings, 0)
+    assert [line.epoch for line, _ in last.kept] == [12, 11, 10]
+
+
+@pytest.mark.parametrize(("n", "block"), [(20, 4), (22, 4), (5, 8), (7, 1)])
+def test_blocks_stay_together_and_every_sample_comes_once(n: int, block: int) -> None:
+    asked: list[int] = []
+
+    @dataclass(frozen=True)
+    class Spied:
+        rows: Tensor
+
+        def gather(self, which: Tensor) -> Tensor:
+            asked.extend(which.tolist())
+            return self.rows[which]
+
+        def to(self, device: torch.device) -> Spied:
+            return self
+
+    base = _examples(n)
+    told = Examples(Spied(base.inputs.gather(torch.arange(n))), base.targets, base.weights)
+    train(_net(), told, None, TWO_CLASSES, TrainingSettings(epochs=2, batch=block, block=block), 0)
+    for order in (asked[:n], asked[n:]):
+        assert sorted(order) == list(range(n))
+        jumps = [b for a, b in pairwise(order) if b != a + 1]
+        assert all(number % block == 0 for number in jumps) and (order != list(range(n)) or block >= n)
+
+
+class Hungry(nn.Module):
+    """Runs out of memory for more than `most` rows, as the allocators of the GPU or the CPU do."""
+
+    def __init__(self, most: int, error: Exception) -> None:
+        super().__init__()
+        self.inner, self.most, self.error = _net(dropout=0.0), most, error
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if len(rows) > self.most:
+            raise self.error
+        return self.inner(rows)
+
+
+CPU_ERROR = RuntimeError("[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), CPU_ERROR], ids=["cuda", "cpu"]
+)
+def test_out_of_memory_halves_the_batch_and_says_so(error: Exception) -> None:
+    hungry, fed = Hungry(8, error), Hungry(1_000, error)
+    settings = TrainingSettings(epochs=3, batch=32)
+    told = train(hungry, _examples(), _examples(50, seed=1), TWO_CLASSES, settings, 0)
+    expected = train(fed, _examples(), _examples(50, seed=1), TWO_CLASSES, settings, 0)
+    assert (told.batch, told.accumulate) == (8, 4) and (expected.batch, expected.accumulate, expected.notes) == (32, 1, ())
+    assert "out of memory" in told.notes[0] and "batch 16 and accumulate 2" in told.notes[0] and "batch 8 and" in told.notes[1]
+    assert told.device.fallback == "" and [note.rpartition("with ")[2] for note in told.notes[2:]] == [
+        f"{size} samples at a time in the validation" for size in (32, 16, 8)
+    ]
+    for a, b in zip(hungry.parameters(), fed.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    with pytest.raises(RuntimeError, match="allocate"):
+        train(Hungry(0, error), _examples(), None, TWO_CLASSES, settings, 0)
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory() -> None:
+    with pytest.raises(RuntimeError, match="other"):
+        train(Hungry(8, RuntimeError("other")), _examples(), None, TWO_CLASSES, QUICK, 0)
+
+
+def test_divergence_tells_what_diverged() -> None:
+    bad = _examples()
+    bad.targets[3] = float("inf")
+    with pytest.raises(Diverged, match="the training loss is") as caught:
+        train(_net(), bad, None, RETURN, QUICK, 0)
+    assert caught.value.part == "training" and caught.value.epoch == 1
+    assert "weather" in str(caught.value.because("the weather"))

@@ -180,6 +180,22 @@ class Course:
         numbers = (starts[:, None] + torch.arange(block)).flatten()
         return numbers[numbers < n]
 
+    def shrink(self) -> bool:
+        """Half the batch, twice the passes a step, and a note on it; False when the batch is a single sample already."""
+        if self.batch == 1:
+            return False
+        self.batch, self.accumulate = self.batch // 2, self.accumulate * 2
+        self.notes.append(f"out of memory: went on with batch {self.batch} and accumulate {self.accumulate}, the same samples a step")
+        return True
+
+    def shrink_evaluation(self) -> bool:
+        """Half the batch in which losses are measured, which changes no loss; False when it is a single sample already."""
+        if self.evaluation_batch == 1:
+            return False
+        self.evaluation_batch //= 2
+        self.notes.append(f"out of memory: went on with {self.evaluation_batch} samples at a time in the validation")
+        return True
+
     def put_away(self) -> State:
         """Everything that the next epoch depends on, as data."""
         values: dict[str, Any] = {"kept": [kept.line.epoch for kept in self.kept], "history": [_line(line) for line in self.history]}

@@ -1,8 +1,9 @@
 """One layer of a transformer encoder: attention between the rows of a window, then a small net on each, normalised before or after.
 
 Papers: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762 (normalised after); Xiong et al. 2020, https://arxiv.org/abs/2002.04745
-(before, which trains without a warm-up of the learning rate). The same sums as torch's own layer, with a dropout that is four times as fast on a
-CPU. Costs O(window * width * (window + width + feedforward)) a window. Fails to know the order of rows: positions must be in them.
+(before, which trains without a warm-up of the learning rate). The same sums as torch's own layer, with a dropout that is four times as
+fast on a CPU. Costs O(window * width * (window + width + feedforward)) a window. Fails to know the order of rows: positions must be in
+them.
 """
 
 from __future__ import annotations

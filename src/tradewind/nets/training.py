@@ -154,7 +154,7 @@ def _pass(course: Course, examples: Examples) -> float:
     order = course.samples(len(examples)).to(examples.targets.device)
     sums: Tensor | None = None
     for together in torch.split(order, course.settings.batch * course.settings.accumulate):
-        terms = _with_memory(course, lambda which=together: _backward(course, examples, which))  # type: ignore[misc]
+        terms = _with_memory(course.shrink, lambda which=together: _backward(course, examples, which))  # type: ignore[misc]
         if course.settings.clip:
             nn.utils.clip_grad_norm_(course.net.parameters(), course.settings.clip)
         course.optimiser.step()
@@ -200,7 +200,7 @@ def _evaluate(course: Course, examples: Examples) -> float:
         parts = torch.split(numbers, course.evaluation_batch)
         return torch.stack([_terms(course, examples, which).double() for which in parts]).sum(dim=0)
 
-    return float(course.loss.value(_with_memory(course, over_all)))
+    return float(course.loss.value(_with_memory(course.shrink_evaluation, over_all)))
 
 
 def _terms(course: Course, examples: Examples, which: Tensor) -> Tensor:
@@ -209,23 +209,17 @@ def _terms(course: Course, examples: Examples, which: Tensor) -> Tensor:
     return course.loss.terms(outputs.float(), examples.targets[which], examples.weights[which])
 
 
-def _with_memory(course: Course, work: Callable[[], Tensor]) -> Tensor:
-    """The result of `work`, done again in smaller batches as often as memory runs out."""
+def _with_memory(shrink: Callable[[], bool], work: Callable[[], Tensor]) -> Tensor:
+    """The result of `work`, done again as often as memory runs out after `shrink`, which says whether there was anything to shrink."""
     while True:
         try:
             return work()
         except RuntimeError as error:
-            if not _out_of_memory(error) or course.batch == course.evaluation_batch == 1:
+            if not _out_of_memory(error) or not shrink():
                 raise
-        # Out of the handler, which would keep every tensor of the attempt alive.
-        course.optimiser.zero_grad(set_to_none=True)
+        # Out of the handler, whose error keeps every tensor of the attempt alive.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        course.batch, course.accumulate = max(1, course.batch // 2), course.accumulate * (2 if course.batch > 1 else 1)
-        course.evaluation_batch = max(1, course.evaluation_batch // 2)
-        course.notes.append(
-            f"out of memory: going on with batch {course.batch} and accumulate {course.accumulate}, the same samples a step"
-        )
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
