@@ -33,7 +33,7 @@ from tradewind.models.rows import finite_rows
 from tradewind.nets.training import Epoch, Training
 from tradewind.stats.scores import classification, information_coefficient, mae
 
-__all__ = ["Staged", "TrainingReport", "load", "train"]
+__all__ = ["Staged", "TrainingReport", "lessons", "load", "train"]
 
 PARTS: Final[tuple[str, ...]] = ("train", "validation", "test")
 
@@ -128,7 +128,7 @@ def train(
     learner = forecaster(model, **settings)
     began = SystemClock().monotonic()
     columns = features if isinstance(features, str) else tuple(features)
-    X, y = _lessons(source, columns, label, label_settings or {}, {"symbol": symbol, "timeframe": timeframe, "repair": repair})
+    X, y = lessons(source, columns, label, label_settings or {}, {"symbol": symbol, "timeframe": timeframe, "repair": repair})
     parts = _parts(X, y, training, test, embargo)
     rows, sequences = _count(learner, X, y, parts)
     _learn(learner, parts, progress)
@@ -171,7 +171,7 @@ def _save(folder: Path, report: TrainingReport, learner: Forecaster) -> Training
     return report
 
 
-def _lessons(
+def lessons(
     source: str | Path | Sequence[str | Path] | Market, features: Any, label: str, label_settings: dict[str, Any], reading: dict[str, Any]
 ) -> tuple[Features, Labels]:
     """Inputs and labels, from the first row on in which some symbol has all inputs."""
