@@ -4,7 +4,7 @@ A score says how badly a forecast missed; an interval holds every answer whose s
 before. Papers: split conformal, Vovk et al. (2005) https://doi.org/10.1007/b106715; ACI, Gibbs & Candes (2021)
 https://arxiv.org/abs/2106.00170; several rates at once, DtACI, Gibbs & Candes (2022) https://arxiv.org/abs/2208.08401; quantile tracking,
 Angelopoulos, Candes & Tibshirani (2023) https://arxiv.org/abs/2307.16895.
-Cost: O(window) a row for ranks, O(window log window) for thresholds, O(steps * rates) for levels that restart at every row, all compiled.
+Cost: O(window) a row at worst for ranks and thresholds, O(steps * rates) for levels that begin afresh at every row, all compiled.
 Fails: split conformal, and a fixed level over a rolling window, where scores drift; an adaptive level keeps the coverage on average over
 time and promises nothing for any one row, and right after a break it is late by as many rows as answers take.
 """
@@ -53,38 +53,46 @@ def _quantile(ordered: Array, count: int, level: float) -> float:
 
 
 @kernel
-def _ranks(scores: Array, arrival: Rows, window: int, prior: Array, out: Array) -> None:
-    """Fill `out` (time,): the share of what the window before each row holds, itself included, that is no smaller than the row's score."""
-    for t in range(len(scores)):
-        if np.isnan(scores[t]):
-            continue
-        count, below = 0, 0
-        for i in range(len(prior) - min(len(prior), max(window - t, 0)), len(prior)):
-            if not np.isnan(prior[i]):
-                count += 1
-                below += prior[i] < scores[t]
-        for i in range(max(0, t - window), t):
-            if arrival[i] <= t and not np.isnan(scores[i]):
-                count += 1
-                below += scores[i] < scores[t]
-        out[t] = (count + 1 - below) / (count + 1.0)
+def _enter(ordered: Array, count: int, score: float) -> int:
+    """Put a score into its place among `count` ascending ones; how many there are now."""
+    place = np.searchsorted(ordered[:count], score)
+    for k in range(count, place, -1):
+        ordered[k] = ordered[k - 1]
+    ordered[place] = score
+    return count + 1
 
 
 @kernel
-def _thresholds(scores: Array, arrival: Rows, levels: Array, window: int, prior: Array, out: Array) -> None:
-    """Fill `out` (time,): the quantile at each row's level of the scores in the window before it."""
-    seen = np.empty(window + len(prior))
+def _leave(ordered: Array, count: int, score: float) -> int:
+    """Take one such score out; how many there are now."""
+    for k in range(np.searchsorted(ordered[:count], score), count - 1):
+        ordered[k] = ordered[k + 1]
+    return count - 1
+
+
+@kernel
+def _slide(
+    scores: Array, order: Rows, offsets: Rows, arrival: Rows, window: int, prior: Array, levels: Array, ranks: Array, out: Array
+) -> None:
+    """Fill `ranks` (time,) of the scores and `out` (time,), the quantile at each level, in the window before each row, kept in order."""
+    ordered = np.empty(window + 1)
+    count, before = 0, len(prior)
+    for k in range(max(0, before - window), before):
+        if not np.isnan(prior[k]):
+            count = _enter(ordered, count, prior[k])
     for t in range(len(scores)):
-        count = 0
-        for i in range(len(prior) - min(len(prior), max(window - t, 0)), len(prior)):
-            if not np.isnan(prior[i]):
-                seen[count] = prior[i]
-                count += 1
-        for i in range(max(0, t - window), t):
-            if arrival[i] <= t and not np.isnan(scores[i]):
-                seen[count] = scores[i]
-                count += 1
-        out[t] = _quantile(np.sort(seen[:count]), count, levels[t])
+        # Of the row that the window leaves behind only a score that had arrived is there to be taken out.
+        gone = t - window - 1
+        if gone >= 0 and not np.isnan(scores[gone]) and arrival[gone] < t:
+            count = _leave(ordered, count, scores[gone])
+        elif -before <= gone < 0 < t and not np.isnan(prior[before + gone]):
+            count = _leave(ordered, count, prior[before + gone])
+        for j in range(offsets[t], offsets[t + 1]):
+            if order[j] >= t - window:
+                count = _enter(ordered, count, scores[order[j]])
+        if not np.isnan(scores[t]):
+            ranks[t] = (count + 1 - np.searchsorted(ordered[:count], scores[t])) / (count + 1.0)
+        out[t] = _quantile(ordered, count, levels[t])
 
 
 @kernel
@@ -95,27 +103,30 @@ def _chain(
     """Fill `out` with the levels of rows `first` to `stop`, begun afresh at `first`; `issued` (time, rate) is room for each rate's own."""
     experts = len(rates)
     weights = np.full(experts, 1.0 / experts)
-    issued[first, :] = alpha
+    for k in range(experts):
+        issued[first, k] = alpha
     out[first] = alpha
     for t in range(first + 1, stop + 1):
-        issued[t, :] = issued[t - 1, :]
+        for k in range(experts):
+            issued[t, k] = issued[t - 1, k]
         for j in range(offsets[t], offsets[t + 1]):
             i = order[j]
             if i < first:
                 continue
             # What counts is the level that was in force when row i was asked, not the one at which its answer arrives.
+            total = 0.0
             for k in range(experts):
-                miss = 1.0 if ranks[i] <= issued[i, k] else 0.0
                 apart = ranks[i] - issued[i, k]
-                issued[t, k] += rates[k] * (alpha - miss)
-                weights[k] *= math.exp(-eta * (alpha * apart - min(apart, 0.0)))
-            total = weights.sum()
-            for k in range(experts):
-                weights[k] = (1.0 - share) * weights[k] / total + share / experts
-        level = 0.0
+                issued[t, k] += rates[k] * (alpha - (1.0 if apart <= 0.0 else 0.0))
+                if experts > 1:
+                    weights[k] *= math.exp(-eta * (alpha * apart - min(apart, 0.0)))
+                    total += weights[k]
+            if experts > 1:
+                for k in range(experts):
+                    weights[k] = (1.0 - share) * weights[k] / total + share / experts
+        out[t] = 0.0
         for k in range(experts):
-            level += weights[k] * issued[t, k]
-        out[t] = level
+            out[t] += weights[k] * issued[t, k]
 
 
 @kernel
@@ -164,10 +175,7 @@ def conformal_ranks(scores: ArrayLike, window: int, arrival: Rows | None = None,
     rank is at most a. `arrival` (time,): the row from which on each score may be used, by default the next. `prior` (row,): scores of
     the rows before the first. Raises DataError for other shapes.
     """
-    values, when, before = _checked(scores, window, arrival, prior)
-    out = np.full(len(values), np.nan)
-    _ranks(values, when, window, before, out)
-    return out
+    return _windows(scores, 1.0, window, arrival, prior)[0]
 
 
 def conformal_thresholds(scores: ArrayLike, levels: ArrayLike, window: int, arrival: Rows | None = None, prior: ArrayLike = ()) -> Array:
@@ -175,11 +183,7 @@ def conformal_thresholds(scores: ArrayLike, levels: ArrayLike, window: int, arri
 
     The other arguments and the errors are those of `conformal_ranks`. Infinite where the level is too small for the scores there are.
     """
-    values, when, before = _checked(scores, window, arrival, prior)
-    wanted = np.broadcast_to(np.asarray(levels, dtype=np.float64), values.shape)
-    out = np.full(len(values), np.nan)
-    _thresholds(values, when, np.ascontiguousarray(wanted), window, before, out)
-    return out
+    return _windows(scores, levels, window, arrival, prior)[1]
 
 
 def adaptive_levels(
@@ -204,9 +208,7 @@ def adaptive_levels(
     when = _arrival(arrival, len(values))
     out = np.full(len(values), float(alpha))
     if len(values):
-        usable = np.flatnonzero(~np.isnan(values) & (when < len(values)))
-        order = usable[np.argsort(when[usable], kind="stable")]
-        offsets = np.searchsorted(when[order], np.arange(len(values) + 1)).astype(np.int64)
+        order, offsets = _queue(values, when)
         eta, share = _mixing(len(gammas), steps or len(values), float(alpha))
         _levels(values, order, offsets, steps, float(alpha), gammas, eta, share, out)
     return out
@@ -263,7 +265,19 @@ def _arrival(arrival: Rows | None, n: int) -> Rows:
     return when
 
 
-def _checked(scores: ArrayLike, window: int, arrival: Rows | None, prior: ArrayLike) -> tuple[Array, Rows, Array]:
+def _queue(values: Array, arrival: Rows) -> tuple[Rows, Rows]:
+    """(order, offsets): the rows that are not NaN in order of arrival; those of row t stand at [offsets[t], offsets[t + 1])."""
+    usable = np.flatnonzero(~np.isnan(values) & (arrival < len(values)))
+    order = usable[np.argsort(arrival[usable], kind="stable")]
+    return order, np.searchsorted(arrival[order], np.arange(len(values) + 1)).astype(np.int64)
+
+
+def _windows(scores: ArrayLike, levels: ArrayLike, window: int, arrival: Rows | None, prior: ArrayLike) -> tuple[Array, Array]:
+    """(ranks, thresholds), each (time,)."""
     whole(window=window)
-    values = _vector(scores, "scores")
-    return values, _arrival(arrival, len(values)), _vector(prior, "prior scores")
+    values, before = _vector(scores, "scores"), _vector(prior, "prior scores")
+    when = _arrival(arrival, len(values))
+    wanted = np.ascontiguousarray(np.broadcast_to(np.asarray(levels, dtype=np.float64), values.shape))
+    ranks, thresholds = np.full(len(values), np.nan), np.full(len(values), np.nan)
+    _slide(values, *_queue(values, when), when, window, before, wanted, ranks, thresholds)
+    return ranks, thresholds
