@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from tradewind.features.scale import Standardiser
 from tradewind.strategies.forecasting import Forecasting
 from tradewind.strategies.mix import mix_targets
 from tradewind.strategies.reason import Answer, Reason, share
+
+if TYPE_CHECKING:
+    from tradewind.models.tft_reading import Interpretation
 
 __all__ = ["Aftermath", "Explanation", "Order", "explain", "explain_decision"]
 
@@ -129,9 +132,18 @@ class Explanation:
         order = np.argsort(-np.abs(summed), kind="stable")
         return {self.answer.parts.names[i]: float(summed[i]) for i in order}
 
+    def interpretation(self) -> Interpretation | None:
+        """The selection and attention weights behind the answer, where the model has such."""
+        ask = None if self.answer is None else getattr(self.answer.model, "interpretation", None)
+        if self.answer is None or self.answer.parts is None or ask is None:
+            return None
+        found: Interpretation = ask(self.answer.X, np.array([[len(self.answer.X) - 1, self.column]]))
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-able data without clocks; what is not a finite number is None."""
         parts = None if self.answer is None else self.answer.parts
+        weights = self.interpretation()
         return {
             "run": self.run, "row": self.row, "symbol": self.symbol, "bar": format_time(self.bar), "known": format_time(self.known),
             "fold": self.fold, "fitted_in_fold": self.fitted, "trained": [format_time(moment) for moment in self.trained],
@@ -139,10 +151,13 @@ class Explanation:
             "reason": None if self.reason is None else {"words": list(self.reason.words), "values": finite(self.reason.values)},
             "forecast": finite(self.forecast()), "base": finite(self.base),
             "inputs": {name: finite({"value": value, "score": score}) for name, (value, score) in self.inputs().items()},
+            "silence": "" if self.answer is None else self.answer.silence,
             "contributions": None if parts is None else {
+                "lags": parts.values[0].tolist() if parts.values.shape[1] > 1 else None,
                 "method": parts.method, "unit": parts.unit, "base": float(parts.base[0]), "total": float(parts.total[0]),
                 "features": finite(self.contributions()),
             },
+            "weights": None if weights is None else {**weights.selected(), "attention": weights.attended().tolist()},
             "order": None if self.order is None else finite({**asdict(self.order), "filled": format_time(self.order.filled)}),
             "aftermath": None if self.aftermath is None else finite({**asdict(self.aftermath), "until": format_time(self.aftermath.until)}),
             "notes": list(self.notes),

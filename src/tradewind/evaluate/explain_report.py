@@ -13,6 +13,7 @@ import numpy as np
 
 from tradewind.core.clock import format_time
 from tradewind.core.files import write_text
+from tradewind.evaluate.charts import Axis, line_chart
 from tradewind.evaluate.explain import Explanation
 from tradewind.evaluate.explain_charts import bar_chart, heat_map
 from tradewind.evaluate.importance import Overview
@@ -67,7 +68,7 @@ def write_page(title: str, sections: Sequence[Section], path: str | Path) -> Pat
 def decision_sections(told: Explanation) -> tuple[str, list[Section]]:
     """The title and the sections of one decision."""
     title = f"Why {told.row} decided as it did on {told.symbol} after the bar of {format_time(told.bar)}"
-    sections = [_decision(told), _thought(told), _forecast(told), *_contributed(told), _followed(told)]
+    sections = [_decision(told), _thought(told), _forecast(told), *_contributed(told), *_weighed(told), _followed(told)]
     if told.notes:
         sections.append(Section("Not as it was when the run was made", told.notes))
     return title, [section for section in sections if section.words or section.rows]
@@ -174,6 +175,24 @@ def _contributed(told: Explanation) -> list[Section]:
         back = f"{len(later) - 1 - strongest} rows before the bar" if strongest < len(later) - 1 else "at the bar itself"
         sections.append(Section("By lag", (f"The row that added most, {_signed(float(later[strongest]))}, is {back}.",), chart=lagged))
     return sections
+
+
+def _weighed(told: Explanation) -> list[Section]:
+    """What the net selected and where it looked, for nets that weigh their inputs themselves."""
+    found = told.interpretation()
+    if found is None:
+        return []
+    selected, attended = found.selected(), found.attended()
+    rows = tuple((name, part, percent(weight)) for part, weights in selected.items() for name, weight in weights.items())
+    words = ("How much of each input the net let through; this says how far it looked at it, not in which direction it moved the answer.",)
+    steps = {f"{horizon} ahead": line for horizon, line in zip(found.horizons, attended, strict=True)}
+    back = np.arange(1.0 - found.window, 1.0)
+    ticks = [(float(lag), f"{lag:g}") for lag in back[:: max(1, found.window // 6)]]
+    chart = line_chart(back, steps, Axis(lambda share: percent(share)), ticks)
+    farthest = found.window - 1 - int(attended.mean(axis=0).argmax())
+    looked = f"It looked most at the bar {farthest} rows before." if farthest else "It looked most at the bar itself."
+    chosen = bar_chart(dict(list(selected["encoder"].items())[:TOP]), percent)
+    return [Section("Selection weights", words, ("", "of the", "weight"), rows, chosen), Section("Attention", (looked,), chart=chart)]
 
 
 def _followed(told: Explanation) -> Section:

@@ -127,7 +127,7 @@ class Voting(Forecaster):
     def _elected(self, votes: Array, answers: Array, neutral: Array) -> Array:
         """(n, output) from votes (n, member, candidate) and answers (n, member, output); `neutral` (output,) where nobody is elected."""
         heard = self._heard(votes)
-        return np.where(heard.any(axis=1)[:, None], (answers * heard[:, :, None]).sum(axis=1), neutral)
+        return np.where(heard.any(axis=1, keepdims=True), (answers * heard[:, :, None]).sum(axis=1), neutral)
 
     def _heard(self, votes: Array) -> Array:
         """(n, member): each member's share in the answer, from votes (n, member, candidate); all zero where nobody is elected."""
