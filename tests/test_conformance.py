@@ -39,6 +39,11 @@ FORECASTERS: dict[str, dict[str, Any]] = {
 STRATEGIES: dict[str, dict[str, Any]] = {
     **{name: {"forecaster_settings": settings} for name, settings in FORECASTERS.items()},
     "mix": {"members": ("momentum", "rsi-reversal", "momentum-mix")},
+    "deep-momentum": {
+        "inputs": {"horizons": (1, 5, 20), "scales": ((4, 12),), "volatility_window": 20, "price_window": 12},
+        **{"window": 4, "width": 8, "dropout": 0.0},
+        "training": {"epochs": 20, "patience": 20, "batch": 16, "learning_rate": 0.01},
+    },
 }
 SLOW = {"price-action-transformer", "random-forest"}
 LIGHT = ("contract", "same-seed-same-fit", "fit-sees-no-future", "batch-equals-stream", "save-and-restore", "touches-nothing-else")

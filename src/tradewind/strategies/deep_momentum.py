@@ -35,6 +35,7 @@ from tradewind.nets.training import Examples, Training, TrainingSettings, train
 from tradewind.nets.windows import Windows, windows
 from tradewind.strategies import plain
 from tradewind.strategies.base import Strategy
+from tradewind.strategies.reason import Reason, share
 from tradewind.strategies.trend_inputs import TrendInputs, TrendSettings
 
 if TYPE_CHECKING:
@@ -69,9 +70,10 @@ class DeepMomentum(Strategy):
     (`inputs`), alike for all symbols. Its position in (-1, 1), or (0, 1) with `long_only`, is times `volatility_target` (annual) over the
     symbol's volatility, which `max_weight` caps. `cost`: what trading one unit of weight costs as a fraction, inside the loss.
     `members`: nets from other random starts, whose mean position is taken. `validation`: the last part of the training bars, on whose net
-    Sharpe ratio training stops. `gaps`: whether a sequence may cross bars that a symbol lacks or, in markets that never close, an outage;
-    if not, what is held of a symbol is kept until `window` bars have followed one another. `band`: a position is changed only when the
-    one wanted is at least this fraction of a full share away from the one held. `training`: settings of TrainingSettings.
+    Sharpe ratio training stops, unless that is shorter than half a window. `gaps`: whether a sequence may cross bars that a symbol lacks
+    or, in markets that never close, an outage; if not, what is held of a symbol is kept until `window` bars have followed one another.
+    `band`: a position is changed only when the one wanted is at least this fraction of a full share away from the one held.
+    `training`: settings of TrainingSettings, over TRAINING.
     `train_limit`: only the last so many bars of a training part are learned from. `refit_every`: folds of a walk-forward between two fits.
 
     A training part too short for one sequence teaches nothing: then every decision is NaN, which keeps what is held. `warmup` is known once
@@ -161,6 +163,28 @@ class DeepMomentum(Strategy):
 
         return walk_band(market, desired, self.band / len(market.symbols), Book(market.symbols) if book is None else book, start)
 
+    def explain(self, view: View, symbol: int) -> Reason:
+        """Why `decide(view)` asks for what it asks of the symbol in column `symbol`: what the net read last, its position, the scale."""
+        self._check(view.market)
+        desired = float("nan")
+        if self._nets:
+            X = self._live.rows(view.market, self._reach)
+            desired = float(self._desired(X, view.market, last=True)[-1, symbol])
+        if np.isnan(desired):
+            return Reason(("There is no net, or no whole sequence of bars up to this one: what is held is kept.",))
+        values, volatility = self._columns.columns(X)
+        scale = float(self._scale(volatility[-1, symbol], view.market))
+        position, yearly = desired * len(view.market.symbols) / scale, float(volatility[-1, symbol] * np.sqrt(view.market.periods_per_year))
+        read = dict(zip(self._columns.names, (float(value) for value in values[-1, symbol]), strict=True))
+        target = float(self.decide(view).weights[symbol])
+        words = [
+            f"At the last of {self.window} bars it read {', '.join(f'{name} {value:+.2f}' for name, value in read.items())}.",
+            f"The position of the net is {position:+.3f}; a volatility of {yearly:.1%} a year scales it by {scale:.3f}: {share(desired)}.",
+        ]
+        if np.isnan(target):
+            words.append(f"It held {share(float(view.portfolio.weights[symbol]))}, which is inside the band, so it keeps that.")
+        return Reason(tuple(words), {**read, "position": position, "scale": scale, "wanted": desired, "target": target})
+
     def state(self) -> State:
         """The fitted nets, the size of the inputs, the seed, and the settings, which the object that restores it must share."""
         bars = None if self._bars is None else {"names": self._bars, "columns": asdict(self._columns), "unit": self._unit}
@@ -204,13 +228,14 @@ class DeepMomentum(Strategy):
         asked[found.time, found.symbol] = True
         counts = usable & np.isfinite(gain)
         times = np.flatnonzero((asked & counts).any(axis=1))
-        first = times[len(times) - int(len(times) * self.validation)] if int(len(times) * self.validation) else len(usable)
-        row = np.arange(len(usable))[:, None]
-        learned = blocks(found, gain, cost, counts & (row + 2 < first), usable)
-        if learned is None:
-            # Too short to hold anything back: all of it is learned from, for as long as `epochs` says.
-            return blocks(found, gain, cost, counts, usable), None
-        return learned, blocks(found, gain, cost, counts & (row >= first), usable)
+        held_back = int(len(times) * self.validation)
+        if held_back >= max(1, self.window // 2):
+            first, row = times[-held_back], np.arange(len(usable))[:, None]
+            learned = blocks(found, gain, cost, counts & (row + 2 < first), usable)
+            if learned is not None:
+                return learned, blocks(found, gain, cost, counts & (row >= first), usable)
+        # Too short to hold anything back: a ratio of fewer bars tells nothing. All is learned from, for as long as `epochs` says.
+        return blocks(found, gain, cost, counts, usable), None
 
     def _teach(self, learned: Examples, stopped: Examples | None, member: int) -> tuple[PositionNet, Training]:
         net = self._build(len(self._unit), member)
