@@ -17,7 +17,7 @@ from tradewind.core.files import load_state, save_state
 from tradewind.core.types import Features, Labels
 from tradewind.models.conformal import Conformal
 from tradewind.models.registry import forecaster, space
-from tradewind.stats.conformal import conformal_quantile, conformal_thresholds
+from tradewind.stats.conformal import adaptive_levels, conformal_quantile, conformal_ranks, conformal_thresholds
 
 METHODS = ("split", "rolling", "aci", "dtaci")
 NO = np.nan
@@ -176,6 +176,28 @@ def test_rolling_is_the_quantile_of_the_last_scores() -> None:
     # In row 450 those of 400 to 448, and of the tail, which is the 50 rows before the fit ended.
     thresholds = conformal_thresholds(scores[400:], 0.2, 100, np.arange(300) + 2, scores[320:400])
     assert (found[450, 1] - found[450, 0]) / 2 == pytest.approx(thresholds[50])
+
+
+def test_an_adaptive_level_counts_an_overlapping_miss_once() -> None:
+    X, y = market(n=700, symbols=1, switch=2.0, horizon=5)
+    model = forecaster("conformal", memory=100, gamma=0.3).fit(X[:400], y[:400].known_by(int(X.known[399])))
+    scores = np.abs(y.values - model.predict(X).mean)[500:, 0]
+    arrival = np.arange(200) + 5
+    # From row 600 on nothing before row 500 is looked back on.
+    levels = adaptive_levels(conformal_ranks(scores, 50, arrival), 0.1, 0.3 / 5, arrival, steps=50)
+    expected = conformal_thresholds(scores, levels, 50, arrival)
+    np.testing.assert_allclose(np.diff(model.follow(X, y).quantiles[600:, 0], axis=1)[:, 0] / 2, expected[100:])
+
+
+def test_returns_over_many_bars_have_intervals_that_end() -> None:
+    # Moves over 24 bars that begin one bar apart are missed a day long at a time.
+    close = np.cumsum(0.01 * np.random.default_rng(4).standard_normal(6024))
+    X = features(np.random.default_rng(5).standard_normal((6000, 1, 2)), 0)
+    y = labels((close[24:] - close[:-24])[:, None])
+    y = replace(y, known=y.known + 23 * STEP, horizon=24)
+    forecast = forecaster("conformal").fit(X[:3000], y[:3000].known_by(int(X.known[2999]))).follow(X, y)
+    assert np.isinf(forecast.quantiles[3000:]).mean() < 0.05
+    assert abs(misses(forecast, y, slice(3000, None)).mean() - 0.1) < 0.06
 
 
 def test_a_symbol_that_the_tail_lacks_has_the_scores_of_all() -> None:

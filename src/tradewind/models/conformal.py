@@ -75,10 +75,10 @@ class Conformal(Forecaster):
     a volatility; rows where it is not above zero have no interval) where one is named.
 
     `method`: `split` keeps the quantile of the tail's scores; the others go on with `follow`, each symbol for itself: `rolling` takes the
-    quantile of the scores of the last `memory` rows; `aci` moves the level by `gamma` for every miss and hit of the last `memory` / 2
-    rows, and takes the quantile of as many scores before each; `dtaci` mixes eight rates. The tail's scores stand before the first
-    row that follows the fit, those of all symbols together for a symbol that it lacks. Every row's level begins afresh, so that it
-    depends on `memory` rows alone: gamma * memory well above 2 forgets that. An interval is infinite where its level cannot be had, with
+    quantile of the scores of the last `memory` rows; `aci` moves the level by `gamma` / horizon for every miss and hit of the last
+    `memory` / 2 rows, and takes the quantile of as many scores before each; `dtaci` mixes eight rates, so divided. The tail's scores stand
+    before the first row that follows the fit, those of all symbols together for a symbol that it lacks. Every row's level begins afresh,
+    so that it depends on `memory` rows alone; let them span many horizons. An interval is infinite where its level cannot be had, with
     fewer than 1 / `alpha` - 1 scores, or after a long row of misses.
     """
 
@@ -102,7 +102,7 @@ class Conformal(Forecaster):
         self.base = _base(forecaster, forecaster_settings)
         self.window = int(getattr(self.base, "window", 1))
         self._task: Task | None = None
-        self._until = 0
+        self._until, self._horizon = 0, 1
         self._symbols: tuple[str, ...] = ()
         self._scores = np.zeros((0, 0))
 
@@ -115,7 +115,7 @@ class Conformal(Forecaster):
         rows = training_rows(X, y)
         earlier, later = rows.tail(self.calibration)
         self.base.fit(X, _only(y, rows.take(earlier)))
-        self._task, self._until, self._symbols = rows.task, int(X.known[-1]), X.symbols
+        self._task, self._until, self._horizon, self._symbols = rows.task, int(X.known[-1]), y.horizon, X.symbols
         self._scores = np.zeros((0, len(X.symbols)))
         if later.any():
             held = rows.take(later)
@@ -151,7 +151,8 @@ class Conformal(Forecaster):
         return explained
 
     def state(self) -> State:
-        values = {"task": fitted(self._task).state(), "until": self._until, "symbols": list(self._symbols)}
+        learned = {"until": self._until, "horizon": self._horizon, "symbols": list(self._symbols)}
+        values = {"task": fitted(self._task).state(), **learned}
         return State(values, {"scores": self._scores.copy()}).nest("base", self.base.state())
 
     def restore(self, state: State) -> Self:
@@ -160,7 +161,8 @@ class Conformal(Forecaster):
             raise StateError("this state holds no base forecaster with its scores; restore it into the forecaster that saved it")
         self.base.restore(state.child("base"))
         self.window = int(getattr(self.base, "window", 1))
-        self._until, self._symbols = int(state.values["until"]), tuple(state.values["symbols"])
+        self._until, self._horizon = int(state.values["until"]), int(state.values["horizon"])
+        self._symbols = tuple(state.values["symbols"])
         self._scores = state.arrays["scores"].copy()
         return self
 
@@ -198,8 +200,9 @@ class Conformal(Forecaster):
         # A level looks back on `steps` ranks, and each of them on `window` scores: together that is the memory.
         window = self.memory // 2
         ranks = conformal_ranks(scores, window, arrival, prior)
-        rates = RATES if self.method == "dtaci" else self.gamma
-        levels = adaptive_levels(ranks, self.alpha, rates, arrival, steps=self.memory - window)
+        # Answers over several bars arrive that late and overlap: a miss comes so many times over, and counts once.
+        rates = np.array(RATES if self.method == "dtaci" else (self.gamma,)) / self._horizon
+        levels = adaptive_levels(ranks, self.alpha, rates.tolist(), arrival, steps=self.memory - window)
         return conformal_thresholds(scores, levels, window, arrival, prior)
 
 
