@@ -416,19 +416,19 @@ def test_no_bars_change_nothing() -> None:
 
 
 # -- the band ----------------------------------------------------------------------------------------------------------
-def banded_bar_by_bar(bars: Market, desired: Array, band: Array, book: Book, start: int) -> Array:
+def banded_bar_by_bar(bars: Market, desired: Array, band: Array, book: Book, start: int, edge: bool) -> Array:
     decided = np.full(desired.shape, NO)
     for t in range(start, len(bars)):
         book.advance(bars[t : t + 1], np.full((1, desired.shape[1]), NO))
-        inside = np.abs(desired[t] - book.portfolio().weights) < band[t]
-        decided[t] = np.where(inside, NO, desired[t])
+        gap = desired[t] - book.portfolio().weights
+        decided[t] = np.where(np.abs(gap) < band[t], NO, desired[t] - np.copysign(band[t] if edge else 0.0, gap))
         book.submit(decided[t])
     return decided
 
 
 @settings(max_examples=40, deadline=None)
-@given(cases, costings, st.integers(0, 10))
-def test_a_band_walked_at_once_is_the_band_bar_by_bar(case: tuple[int, int, int, bool, int], costs: Costs, start: int) -> None:
+@given(cases, costings, st.integers(0, 10), st.booleans())
+def test_a_band_walked_at_once_is_the_band_bar_by_bar(case: tuple[int, int, int, bool, int], costs: Costs, start: int, edge: bool) -> None:
     seed, n, symbols, funding, _ = case
     bars, desired = random_market(seed, n, symbols, funding=funding), random_targets(seed, n, symbols)
     band = np.abs(random_targets(seed + 1, n, symbols, 0.5))
@@ -437,9 +437,9 @@ def test_a_band_walked_at_once_is_the_band_bar_by_bar(case: tuple[int, int, int,
     book = Book(bars.symbols, costs, 10.0)
     book.advance(bars[:start], random_targets(seed + 2, start, symbols))
     before = book.state()
-    decided = walk_band(bars, desired, band, book, start)
+    decided = walk_band(bars, desired, band, book, start, edge)
     assert book.state() == before
-    np.testing.assert_array_equal(decided, banded_bar_by_bar(bars, desired, band, book.copy(), start))
+    np.testing.assert_array_equal(decided, banded_bar_by_bar(bars, desired, band, book.copy(), start, edge))
     assert np.isnan(decided[:start]).all()
 
 
@@ -459,6 +459,13 @@ def test_a_band_by_hand() -> None:
     decided = walk_band(bars, [0.5, 0.55, 0.5, 0.62, 0.3], 0.1, Book(("A",), FREE))
     np.testing.assert_array_equal(decided[:, 0], [0.5, NO, 0.5, 0.62, 0.3])
     assert np.isnan(walk_band(bars, [NO, 0.05, 0.05, NO, 0.0], 0.1)).all()
+
+
+def test_a_band_that_is_left_at_its_edge_by_hand() -> None:
+    bars = table([[10]] * 4, [[10]] * 4)
+    # From nothing to .5 less .1; .45 is within .1 of .4; .6 asks for .5; down to 0 stops at .1.
+    decided = walk_band(bars, [0.5, 0.45, 0.6, 0.0], 0.1, Book(("A",), FREE), edge=True)
+    np.testing.assert_allclose(decided[:, 0], [0.4, NO, 0.5, 0.1], atol=1e-15)
 
 
 def test_a_band_of_zero_is_no_band() -> None:

@@ -94,12 +94,18 @@ def test_band_compares_with_what_is_held() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.1, 0.5, 1.0]), st.sampled_from(["linear", "sign"]), st.integers(1, 3))
-def test_walk_is_the_loop_over_decide(seed: int, band: float, size: str, latency: int) -> None:
+@given(
+    st.integers(0, 10_000),
+    st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    st.sampled_from(["linear", "sign"]),
+    st.sampled_from(["whole", "edge"]),
+    st.integers(1, 3),
+)
+def test_walk_is_the_loop_over_decide(seed: int, band: float, size: str, move: str, latency: int) -> None:
     market = gappy(bars=120, seed=seed)
     draw = np.random.default_rng(seed)
     mean = np.where(np.isnan(market.close), NO, 0.003 * draw.standard_normal(market.close.shape))
-    policy = Policy(threshold=0.2, size=size, band=band)
+    policy = Policy(threshold=0.2, size=size, band=band, move=move)
 
     class Loop(Strategy):
         def decide(self, view: View) -> tw.Target:
@@ -123,7 +129,7 @@ def test_a_wider_band_trades_less() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"size": "kelly"}, {"threshold": -1}, {"gain": 0}, {"cost": 0}, {"band": NO}, {"band": "wide"}, {"threshold": True}],
+    [{"size": "kelly"}, {"move": "half"}, {"threshold": -1}, {"gain": 0}, {"cost": 0}, {"band": NO}, {"band": "wide"}, {"threshold": True}],
 )
 def test_impossible_settings(wrong: dict[str, object]) -> None:
     with pytest.raises(SettingsError):

@@ -142,8 +142,10 @@ def lines(result: Comparison, names: Sequence[str]) -> list[tuple[str, list[tupl
 
 
 def _cell(name: str, score: Score) -> tuple[str, str]:
+    if not math.isfinite(score.value):
+        return "∞" if score.value > 0 else "–", ""
     beside = f"{form(name, score.low)} to {form(name, score.high)}"
-    if score.seeds > 1:
+    if score.greatest > score.least:
         beside += f"; seeds {form(name, score.least)} to {form(name, score.greatest)}"
     return form(name, score.value), beside
 

@@ -104,7 +104,8 @@ def _draw(measure: _Measure, judged: NDArray[np.bool_], block: float, seed: int)
     value = float(measure.of(measure.columns.mean(axis=0)[None])[0])
     time = np.nonzero(judged)[0]
     rows, place = np.unique(time, return_inverse=True)
-    if len(rows) < LEAST:
+    # An interval without end costs without end: such a loss has no interval, and is told as it is.
+    if len(rows) < LEAST or not np.isfinite(measure.columns).all():
         return value, np.full(DRAWS, np.nan)
     cells = np.column_stack([measure.columns, np.ones(len(time))])
     sums = np.column_stack([np.bincount(place, weights=column) for column in cells.T]).astype(np.float64)

@@ -190,11 +190,14 @@ class Book:
             raise DataError(f"target {wanted.tolist()} is no row of finite weights, or NaN to keep, for the symbols {list(self.symbols)}")
         self._pending[-1] = wanted
 
-    def keep_inside(self, market: Market, desired: Targets, band: Array) -> Targets:
-        """Live through the bars of `market`, deciding at each close with a no-trade band, and return what was decided; see `walk_band`."""
+    def keep_inside(self, market: Market, desired: Targets, band: Array, stop: Array | None = None) -> Targets:
+        """Live through the bars of `market`, deciding at each close with a no-trade band, and return what was decided; see `walk_band`.
+
+        `stop` (time, symbol): how far before `desired` a trade ends; nowhere before it where None.
+        """
         record, latency, n = self._begin(market), len(self._pending), len(market)
         queue = np.concatenate([self._pending, np.full_like(desired, np.nan)])
-        self._live(record, slice(0, n), queue, desired, band, queue[latency:])
+        self._live(record, slice(0, n), queue, desired, (band, np.zeros_like(band) if stop is None else stop), queue[latency:])
         self._pending = queue[n:].copy()
         return queue[latency:]
 
@@ -214,18 +217,19 @@ class Book:
         bars: slice,
         due: Array,
         desired: Array | None = None,
-        band: Array | None = None,
+        bands: tuple[Array, Array] | None = None,
         decided: Array | None = None,
     ) -> None:
         if bars.start >= bars.stop:
             return
         nothing = np.empty((0, len(self.symbols)))
         opens, closes, funding, marks, slips = record.origin.panels
+        band, stop = bands if bands is not None else (nothing, nothing)
         live_through(
             opens[bars], closes[bars], funding[bars], marks[bars], slips[bars],
             # What is not a panel is writeable, though nothing writes to the targets: one numba signature whatever comes in.
             np.require(due, requirements=["C", "W"]), nothing if desired is None else np.require(desired, requirements=["C", "W"]),
-            nothing if band is None else np.require(band, requirements=["C", "W"]),
+            np.require(band, requirements=["C", "W"]), np.require(stop, requirements=["C", "W"]),
             self._rates, self._money, self._holdings,
             record.equity[bars], record.cash[bars], record.quantities[bars], nothing if decided is None else decided,
         )  # fmt: skip
@@ -250,19 +254,21 @@ class Book:
         return self
 
 
-def walk_band(market: Market, desired: ArrayLike, band: ArrayLike, book: Book | None = None, start: int = 0) -> Targets:
+def walk_band(market: Market, desired: ArrayLike, band: ArrayLike, book: Book | None = None, start: int = 0, edge: bool = False) -> Targets:
     """Targets with a no-trade band: `desired` where it is at least `band` away from the weight held at that close, else NaN.
 
     `desired` (time, symbol), or (time,) for one symbol: weights wanted, NaN keeps. `band`: weight, a number or (time, symbol).
-    `book` is the account before bar `start` and stays untouched; None is a new one under the default costs. Rows before `start` come
-    back NaN. The weights held follow from the accounting step that the book itself takes, so walking bar by bar gives the same targets.
+    `edge`: move to the near edge of the band around `desired`, not all the way. `book` is the account before bar `start` and stays as it
+    is; None is a new one under the default costs. Rows before `start` come back NaN. The weights held follow from the accounting step that
+    the book itself takes, so walking bar by bar gives the same targets.
     """
     wanted = check_targets(desired, market)
     width = np.broadcast_to(np.asarray(band, dtype=np.float64), wanted.shape)
     require(bool((width >= 0).all()), "band has a value that is no weight; it is at least 0")
     decided = np.full(wanted.shape, np.nan)
     twin = Book(market.symbols) if book is None else book.copy()
-    decided[start:] = twin.keep_inside(market[start:], wanted[start:], np.ascontiguousarray(width[start:]))
+    inside = np.ascontiguousarray(width[start:])
+    decided[start:] = twin.keep_inside(market[start:], wanted[start:], inside, inside if edge else None)
     return decided
 
 

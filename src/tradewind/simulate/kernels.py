@@ -64,14 +64,15 @@ BEFORE: Final = 2
 @kernel
 def live_through(
     opens: Array, closes: Array, funding: Array, marks: Array, slips: Array,
-    due: Array, desired: Array, band: Array, rates: Array, money: Array, holdings: Array,
+    due: Array, desired: Array, band: Array, stop: Array, rates: Array, money: Array, holdings: Array,
     equity: Array, cash: Array, quantities: Array, decided: Array,
 ) -> None:  # fmt: skip
     """Live through bars: move the account in `money` and `holdings` on, and write `equity`, `cash` (time,), `quantities` (time, symbol).
 
     Panels are (time, symbol). `funding`, `marks` and `slips` have no rows where there are none; slippage is then rates[SLIPPAGE].
-    With `band` not empty, what is wanted is decided at each close by the distance of `desired` to the weight held, and written to
-    `decided`, which may share its memory with later rows of `due`. A bar that ends in ruin shows the quantities that ruined it.
+    With `band` not empty, what is wanted is decided at each close by the distance of `desired` to the weight held, short of it by `stop`
+    (time, symbol), and written to `decided`, which may share its memory with later rows of `due`. A bar that ends in ruin shows the
+    quantities that ruined it.
     """
     if opens.shape[1] == 1 and funding.shape[0] + marks.shape[0] + band.shape[0] == 0:
         _live_with_one(opens, closes, slips, due, rates, money, holdings, equity, cash, quantities)
@@ -94,7 +95,7 @@ def live_through(
         if not money[EQUITY] > 0.0:
             _close_out(money[EQUITY], money, holdings)
         if band.shape[0] > 0:
-            _decide(desired, band, t, money[EQUITY], holdings, decided)
+            _decide(desired, band, stop, t, money[EQUITY], holdings, decided)
 
 
 @kernel
@@ -205,11 +206,12 @@ def _close_out(worth: float, money: Array, holdings: Array) -> None:
 
 
 @kernel
-def _decide(desired: Array, band: Array, t: int, equity: float, holdings: Array, decided: Array) -> None:
-    """Write what to want at this close: `desired` where it is at least `band` away from the weight held, else NaN to keep."""
+def _decide(desired: Array, band: Array, stop: Array, t: int, equity: float, holdings: Array, decided: Array) -> None:
+    """Write what to want at this close: `desired`, short of it by `stop`, where it is `band` or more from the weight held, else NaN."""
     for s in range(desired.shape[1]):
         weight = holdings[HELD, s] * holdings[CLOSE, s] / equity if equity > 0.0 else 0.0
-        decided[t, s] = np.nan if abs(desired[t, s] - weight) < band[t, s] else desired[t, s]
+        gap = desired[t, s] - weight
+        decided[t, s] = np.nan if abs(gap) < band[t, s] else desired[t, s] - np.copysign(stop[t, s], gap)
 
 
 @kernel
@@ -280,7 +282,7 @@ def summarise(
                     return t - latency
         live_through(
             opens[begin:stop], closes[begin:stop], funding[begin:stop], marks[begin:stop], slips[begin:stop],
-            due, nothing, nothing, rates, money, holdings, equity, cash, quantities, nothing,
+            due, nothing, nothing, nothing, rates, money, holdings, equity, cash, quantities, nothing,
         )  # fmt: skip
         for t in range(stop - begin):
             change = equity[t] / last - 1.0 if last > 0.0 else 0.0

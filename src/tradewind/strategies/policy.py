@@ -32,6 +32,7 @@ SPACES: Final[dict[str, Space]] = {
 """By the kind of label: the edge of classes is at most 1, that of a return counts round trips' costs."""
 
 SIZES = ("linear", "sign", "interval")
+MOVES = ("whole", "edge")
 
 
 @final
@@ -44,7 +45,8 @@ class Policy:
     not over `cost`) over half the width between the outermost quantiles, times `gain`, capped: the wider the interval, the smaller the
     position, and none on one that is infinite. `long_only`: flat instead of short. `cost`: what a round trip costs as a return, the unit
     in which return forecasts are measured. `band`: a position is changed only when the one wanted is at least this
-    fraction of a full share away from the one held.
+    fraction of a full share away from the one held. `move`: then it goes the `whole` way to the position wanted, or to the near `edge` of
+    the band around it, which is best where costs are proportional to what is traded (Davis and Norman).
 
     Raises SettingsError for values that cannot be.
     """
@@ -55,9 +57,11 @@ class Policy:
     long_only: bool = False
     cost: float = 0.0024
     band: float = 0.5
+    move: str = "whole"
 
     def __post_init__(self) -> None:
         require(self.size in SIZES, f"size is {self.size!r}; it is one of {', '.join(SIZES)}")
+        require(self.move in MOVES, f"move is {self.move!r}; it is one of {', '.join(MOVES)}")
         number(gain=self.gain, cost=self.cost)
         number(positive=False, threshold=self.threshold, band=self.band)
 
@@ -77,14 +81,16 @@ class Policy:
     def decide(self, forecast: Forecast, portfolio: Portfolio) -> Target:
         """The target after the last row of `forecast`, given what is held at that close."""
         desired = self.desired(forecast)[-1]
-        near = np.abs(desired - portfolio.weights) < self.band / len(desired)
-        return Target(np.where(near, np.nan, desired))
+        gap, width = desired - portfolio.weights, self.band / len(desired)
+        short = np.copysign(width if self.move == "edge" else 0.0, gap)
+        return Target(np.where(np.abs(gap) < width, np.nan, desired - short))
 
     def walk(self, desired: Targets, market: Market, book: Book | None = None, start: int = 0) -> Targets:
         """The same decisions for every row of `desired` from `start` on, walking a copy of `book`, the account before bar `start`."""
         from tradewind.simulate.account import Book, walk_band
 
-        return walk_band(market, desired, self.band / desired.shape[1], Book(market.symbols) if book is None else book, start)
+        own = Book(market.symbols) if book is None else book
+        return walk_band(market, desired, self.band / desired.shape[1], own, start, edge=self.move == "edge")
 
 
 def edge(forecast: Forecast, cost: float) -> Array:
