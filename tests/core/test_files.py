@@ -177,3 +177,23 @@ def test_a_saved_object_array_is_not_unpickled(tmp_path: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match="allow_pickle=False"):
         files.load_state(folder)
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_what_a_library_writes_into_a_file_comes_back_and_the_file_is_gone(memory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not memory:
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+    names = []
+
+    def fill(name: str) -> None:
+        names.append(name)
+        Path(name).write_bytes(b"\x00\xffmodel")
+
+    assert files.through_file(fill) == b"\x00\xffmodel"
+    assert not Path(names[0]).exists()
+    with pytest.raises(ValueError, match="refused"):
+        files.through_file(_refuse)
+
+
+def _refuse(name: str) -> None:
+    raise ValueError("refused")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -46,3 +49,38 @@ def test_returns_of_one_sign_and_no_size() -> None:
     for size, expected in ((0.02, 0.02), (-0.02, -0.02), (0.0, 0.0)):
         given = numbers(Logistic().fit(X, labels(np.full((50, 1), size))).predict(X))
         np.testing.assert_allclose(given[:, 0, 0], expected, atol=1e-15)
+
+
+@pytest.mark.parametrize("classes", [(-1.0, 0.0, 1.0), (-1.0, 1.0), ()], ids=["three", "two", "return"])
+@pytest.mark.parametrize("kind", [Logistic, Ridge])
+def test_contributions_are_slopes_times_scores(kind: Any, classes: tuple[float, ...]) -> None:
+    X, y = lesson(classes=classes)
+    model = kind().fit(X, y)
+    given = numbers(model.predict(X))
+    rows = np.argwhere(np.isfinite(given).all(axis=2))[::5]
+    parts, answers = model.contributions(X, rows), given[rows[:, 0], rows[:, 1]]
+    np.testing.assert_allclose(parts.base + parts.values.sum(axis=(1, 2)), parts.total, rtol=0, atol=1e-13)
+    if kind is Logistic and classes:
+        np.testing.assert_allclose(parts.total, np.log(answers[:, -1] / answers[:, 0]), atol=1e-9)
+    elif kind is Logistic:
+        np.testing.assert_allclose(np.tanh(parts.total / 2) * model._move, answers[:, 0], atol=1e-15)
+    elif not classes:
+        np.testing.assert_allclose(parts.total, answers[:, 0], atol=1e-15)
+    else:
+        inside = (answers > 0).all(axis=1) & (len(classes) == 2)
+        np.testing.assert_allclose(parts.total[inside], (answers[:, -1] - answers[:, 0])[inside], atol=1e-9)
+    assert parts.unit == ("log-odds" if kind is Logistic else "probability" if classes else "return")
+    # A step in one input alone changes what that input adds, by the same for every row.
+    moved = replace(X, values=X.values + np.array([0.0, 1.0, 0.0, 0.0]))
+    change = (model.contributions(moved, rows).values - parts.values)[:, 0]
+    np.testing.assert_allclose(change, np.tile(change[0], (len(rows), 1)), atol=1e-12)
+    assert not change[:, [0, 2, 3]].any()
+    assert max(model.importance(), key=model.importance().__getitem__) == "x0" and abs(sum(model.importance().values()) - 1) < 1e-12
+
+
+def test_one_class_has_nothing_to_explain() -> None:
+    X, y = lesson()
+    only = replace(y, values=np.where(np.isnan(y.values), np.nan, 1.0))
+    for model in (Logistic().fit(X, only), Ridge().fit(X, only)):
+        parts = model.contributions(X, np.argwhere(np.isfinite(X.values).all(axis=2))[:3])
+        assert not parts.values.any() and not parts.base.any() and not parts.total.any()
