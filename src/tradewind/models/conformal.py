@@ -10,11 +10,12 @@ Fails to be narrow where the base is poor: an interval says how wrong the base i
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradewind.core.errors import StateError
 from tradewind.core.limits import fraction, number, whole
@@ -143,12 +144,11 @@ class Conformal(Forecaster):
                 thresholds[start:, column] = self._adapted(scores[start:, column], arrival, self._prior(symbol))
         return self._around(forecast, band, thresholds)
 
-    def contributions(self, X: Features, rows: np.ndarray[Any, Any]) -> Contributions:
-        """The base's own explanation of its answers. Raises SettingsError when it has none."""
-        explain = getattr(self.base, "contributions", None)
-        require(explain is not None, f"{type(self.base).__name__} cannot explain its answers; choose another base forecaster")
-        explained: Contributions = explain(X, rows)  # type: ignore[misc]
-        return explained
+    @property
+    def contributions(self) -> Callable[[Features, NDArray[np.int64]], Contributions]:
+        """The base's own explanation of its answers, which are this one's. Where the base has none, neither has this: AttributeError."""
+        explain: Callable[[Features, NDArray[np.int64]], Contributions] = self.base.contributions  # type: ignore[attr-defined]
+        return explain
 
     def state(self) -> State:
         learned = {"until": self._until, "horizon": self._horizon, "symbols": list(self._symbols)}
@@ -193,7 +193,7 @@ class Conformal(Forecaster):
         known = [conformal_quantile(self._prior(symbol), self.alpha) for symbol in X.symbols]
         return np.tile(np.array(known), (len(X), 1))
 
-    def _adapted(self, scores: Array, arrival: np.ndarray[Any, Any], prior: Array) -> Array:
+    def _adapted(self, scores: Array, arrival: NDArray[np.int64], prior: Array) -> Array:
         """(time,) the thresholds of the rows after the fit."""
         if self.method == "rolling":
             return conformal_thresholds(scores, self.alpha, self.memory, arrival, prior)

@@ -63,7 +63,8 @@ def policy_reason(policy: Policy, forecast: Forecast, portfolio: Portfolio, symb
     if abs(size) <= policy.threshold:
         first += f", not beyond the threshold of {policy.threshold:g}: nothing is worth holding."
     elif wanted == 0.0:
-        first += f", beyond the threshold of {policy.threshold:g}, but nothing may be held in that direction."
+        why = "nothing may be held in that direction" if policy.long_only and size < 0 else "the interval around it has no end"
+        first += f", beyond the threshold of {policy.threshold:g}, but {why}."
     else:
         first += f", beyond the threshold of {policy.threshold:g}: {share(wanted)} is wanted."
     distance = abs(wanted - held)
