@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, cast
 
 import typer
 
-from tradewind.cli import compare, data, explain, learning, lists, research, tune
+from tradewind.cli import compare, data, explain, learning, lists, research, runs, tune
 from tradewind.cli.options import fail, say
 from tradewind.core.errors import TradewindError
 
@@ -35,6 +35,7 @@ for command in (
 for bars_command in (data.fetch, data.quality, data.query, data.sample):
     bars.command()(bars_command)
 app.add_typer(bars, name="data")
+app.add_typer(runs.app, name="runs")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

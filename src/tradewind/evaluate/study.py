@@ -23,12 +23,15 @@ from typing import Any, Final, Literal, final
 
 from tradewind.core.clock import SystemClock
 from tradewind.core.errors import Corrupt, DataError, MissingExtra, TradewindError
+from tradewind.core.files import read_json, write_json
 from tradewind.core.limits import number, whole
 from tradewind.core.seeds import derive
+from tradewind.core.settings import require
 from tradewind.core.spaces import Choice, Real, Whole
+from tradewind.evaluate.identity import digest, package_digest
 from tradewind.evaluate.search import Flat, nest
 
-__all__ = ["Budget", "Pruned", "Study", "Trial", "TrialRecord", "available", "reasons"]
+__all__ = ["Budget", "Pruned", "Study", "Trial", "TrialRecord", "available", "begin", "reasons"]
 
 UNPRUNED: Final = 5
 """Trials that are walked to the end before the median of trials means something."""
@@ -234,6 +237,25 @@ def available() -> None:
     except ImportError:
         raise MissingExtra("optuna", "tune") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def begin(folder: Path, about: Mapping[str, Any]) -> tuple[str, ...]:
+    """Write what the study in `folder` is about, or find that it is about the same; gives what a reader should know.
+
+    Raises SettingsError when it is about something else, saying in what, and Corrupt for a damaged study.json.
+    """
+    place = folder / "study.json"
+    told_now = {**about, "source": package_digest()}
+    if not place.exists():
+        write_json(place, told_now)
+        return ()
+    before = read_json(place)
+    known = before if isinstance(before, dict) else {}
+    # What has been through JSON is compared with what has been, too: tuples are lists there.
+    other = sorted(key for key in about if digest(known.get(key)) != digest(about[key]))
+    require(not other, f"{folder}: is a study of other {', '.join(other)}; choose another --study, or leave it out")
+    changed = "tradewind's source has changed since the study began: its trials may not compare"
+    return (changed,) if known.get("source") != told_now["source"] else ()
 
 
 def reasons(records: list[TrialRecord]) -> str:

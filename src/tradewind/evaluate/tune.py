@@ -20,18 +20,18 @@ from typing import Any, Final, final
 
 from tradewind.core.clock import SystemClock
 from tradewind.core.errors import SettingsError, TradewindError
-from tradewind.core.files import load_state, read_json, save_state, write_json
+from tradewind.core.files import load_state, save_state
 from tradewind.core.limits import fraction, whole
 from tradewind.core.market import Market
 from tradewind.core.settings import require
 from tradewind.core.types import Array
-from tradewind.evaluate.identity import digest, identify, package_digest
+from tradewind.evaluate.identity import digest, identify
 from tradewind.evaluate.ledger import Ledger
 from tradewind.evaluate.parallel import run_all
 from tradewind.evaluate.result import Result
 from tradewind.evaluate.search import Flat, flatten, merge, narrow, nest, told
 from tradewind.evaluate.splits import WalkForward
-from tradewind.evaluate.study import Budget, Pruned, Study, Trial, TrialRecord, available, reasons
+from tradewind.evaluate.study import Budget, Pruned, Study, Trial, TrialRecord, available, begin, reasons
 from tradewind.evaluate.tuned import Tuned, write_tuned
 from tradewind.evaluate.walk_forward import walk_forward, windows
 from tradewind.evaluate.workplace import claimed, packed, unpacked
@@ -124,7 +124,7 @@ def tune(
     }  # fmt: skip
     folder = Path(out) / (study or f"{strategy.replace(':', '.')}-{digest(about)[:12]}")
     with claimed(folder):
-        notes = _begin(folder, about)
+        notes = begin(folder, about)
         searched = Study(folder, flat, seed)
         searched.recover()
         _search(searched, plan, market[:cut], folder, budget, jobs, counted, progress)
@@ -145,22 +145,6 @@ def _searched(strategy: str, search: Mapping[str, Any]) -> tuple[Flat, dict[str,
         able = [name for name in registry.names() if registry.space(name)]
         raise SettingsError(f"{strategy!r} has no setting to search; those that have: {', '.join(able)}; a class of your own says `space`")
     return flat, fixed
-
-
-def _begin(folder: Path, about: Mapping[str, Any]) -> tuple[str, ...]:
-    """Write what the study is about, or find that it is about the same; what a reader should know."""
-    place = folder / "study.json"
-    told_now = {**about, "source": package_digest()}
-    if not place.exists():
-        write_json(place, told_now)
-        return ()
-    before = read_json(place)
-    known = before if isinstance(before, dict) else {}
-    # What has been through JSON is compared with what has been, too: tuples are lists there.
-    other = sorted(key for key in about if digest(known.get(key)) != digest(about[key]))
-    require(not other, f"{folder}: is a study of other {', '.join(other)}; choose another --study, or leave it out")
-    changed = "tradewind's source has changed since the study began: its trials may not compare"
-    return (changed,) if known.get("source") != told_now["source"] else ()
 
 
 def _search(

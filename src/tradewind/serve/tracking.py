@@ -120,7 +120,7 @@ def log(entry: Entry, where: Store) -> str:
 
 
 def entries(where: Store) -> list[dict[str, Any]]:
-    """The finished records of a store, the newest first: `id`, `kind`, `name`, `began` (UTC ns), `parameters`, `metrics`."""
+    """The finished records of a store, the newest first: `id`, `kind`, `name`, `began` (UTC ns), `parameters`, `metrics`, `tags`."""
     with _client(where) as client:
         experiment = client.get_experiment_by_name(EXPERIMENT)
         found = client.search_runs([experiment.experiment_id]) if experiment is not None else []
@@ -128,6 +128,7 @@ def entries(where: Store) -> list[dict[str, Any]]:
             {
                 "id": run.info.run_id, "kind": run.data.tags.get(_KIND, ""), "name": run.info.run_name,
                 "began": int(run.info.start_time) * _MILLISECOND, "parameters": dict(run.data.params), "metrics": dict(run.data.metrics),
+                "tags": dict(run.data.tags),
             }
             for run in found if run.info.status == "FINISHED"
         ]  # fmt: skip
