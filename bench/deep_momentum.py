@@ -1,10 +1,10 @@
 """Whether deep momentum finds what is there, finds nothing where nothing is, and beats the momentum mix; one JSON line a measurement.
 
-    python bench/deep_momentum.py planted [--nets lstm,transformer] [--seeds 0,1,2] [--set members=5]
+    python bench/deep_momentum.py planted [--bars 730] [--nets lstm,transformer] [--seeds 0,1,2] [--set members=5]
     python bench/deep_momentum.py noise
     python bench/deep_momentum.py real --timeframe 1d [--train 730d --test 91d --refit-every 1]
 
-`planted`: daily markets of four symbols whose oracle earns a Sharpe ratio of 3; fitted on the first 730 bars, tested on the next 1,000;
+`planted`: daily markets of four symbols whose oracle earns a Sharpe ratio of 3; fitted on the first `--bars`, tested on the next 1,000;
 eight markets a seed. `noise`: walk-forwards over 20 markets in which there is nothing to find, and how many verdicts call it an edge.
 `real`: the ten coins of TRADEWIND_DEV_DATA, every row walked forward on the same bars, with the paired stationary-bootstrap interval of
 its Sharpe ratio less that of momentum-mix. `--set` sets what the strategy takes: members=5, long_only=true, window=32.
@@ -29,7 +29,7 @@ from tradewind.stats.bootstrap import bootstrap_sharpes
 from tradewind.stats.metrics import sharpe
 
 CLOCK = SystemClock()
-MARKETS, NOISES, TRAINED, BARS = 8, 20, 730, 1_730
+MARKETS, NOISES, TRAINED, TESTED = 8, 20, 730, 1_000
 FILE = "binance_spot_1h_10coins_to_2024-06.parquet"
 
 
@@ -38,23 +38,32 @@ def tell(**line: Any) -> None:
     print(json.dumps({name: round(value, 3) if isinstance(value, float) else value for name, value in line.items()}), flush=True)
 
 
-def planted(net: str, seed: int, settings: dict[str, Any]) -> None:
+def planted(net: str, seed: int, settings: dict[str, Any], trained: int) -> None:
     """Mean net Sharpe ratios over the markets: the strategy's, the oracle's, and the mix's."""
     earned: dict[str, list[float]] = {"deep": [], "oracle": [], "mix": []}
     began = CLOCK.monotonic()
     for k in range(MARKETS):
-        made = tw.data.synthetic.planted(sharpe=3.0, bars=BARS, timeframe="1d", symbols=4, seed=1_000 * (seed + 1) + k)
+        made = tw.data.synthetic.planted(sharpe=3.0, bars=trained + TESTED, timeframe="1d", symbols=4, seed=1_000 * (seed + 1) + k)
         deep = tw.strategy("deep-momentum", net=net, **settings)
         deep.reseed(seed)
         sources = {"deep": deep, "mix": tw.strategy("momentum-mix")}
         for strategy in sources.values():
-            strategy.fit(made.market[:TRAINED])
-        targets = {name: engine.targets(strategy, made.market, start=TRAINED) for name, strategy in sources.items()}
+            strategy.fit(made.market[:trained])
+        targets = {name: engine.targets(strategy, made.market, start=trained) for name, strategy in sources.items()}
         for name, wanted in {**targets, "oracle": made.oracle.targets}.items():
-            earned[name].append(sharpe(engine.backtest(wanted, made.market).returns[TRAINED:], 365.0))
+            earned[name].append(sharpe(engine.backtest(wanted, made.market).returns[trained:], 365.0))
     spread = float(np.std(earned["deep"], ddof=1) / MARKETS**0.5)
     means = {name: float(np.mean(values)) for name, values in earned.items()}
-    tell(what="planted", net=net, seed=seed, settings=settings, **means, standard_error=spread, seconds=CLOCK.monotonic() - began)
+    tell(
+        what="planted",
+        bars=trained,
+        net=net,
+        seed=seed,
+        settings=settings,
+        **means,
+        standard_error=spread,
+        seconds=CLOCK.monotonic() - began,
+    )
 
 
 def noise(net: str, seed: int, settings: dict[str, Any]) -> None:
@@ -62,7 +71,7 @@ def noise(net: str, seed: int, settings: dict[str, Any]) -> None:
     labels, ratios = Counter[str](), []
     with tempfile.TemporaryDirectory() as folder:
         for k in range(NOISES):
-            market = tw.data.synthetic.noise(bars=BARS, timeframe="1d", symbols=4, seed=1_000 * (seed + 1) + k).market
+            market = tw.data.synthetic.noise(bars=TRAINED + TESTED, timeframe="1d", symbols=4, seed=1_000 * (seed + 1) + k).market
             deep = tw.strategy("deep-momentum", net=net, **settings)
             result = tw.walk_forward(deep, market, train=TRAINED, test=250, seed=seed, ledger=Path(folder) / f"{k}.sqlite")
             labels[result.verdict.label] += 1
@@ -114,6 +123,7 @@ def main() -> None:
     parser.add_argument("--nets", default="lstm,transformer")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--bars", type=int, default=TRAINED)
     parser.add_argument("--timeframe", default="1d")
     parser.add_argument("--train", default="730d")
     parser.add_argument("--test", default="91d")
@@ -126,7 +136,10 @@ def main() -> None:
         return
     for net in nets:
         for seed in seeds:
-            (planted if arguments.what == "planted" else noise)(net, seed, settings)
+            if arguments.what == "planted":
+                planted(net, seed, settings, arguments.bars)
+            else:
+                noise(net, seed, settings)
 
 
 if __name__ == "__main__":

@@ -133,10 +133,10 @@ def view(bars: Market, weights: Any = None) -> View:
 
 
 @pytest.mark.parametrize("net", NETS)
-@pytest.mark.parametrize("band", [0.0, 0.1])
-def test_bar_by_bar_is_all_at_once_to_the_bit(net: str, band: float) -> None:
+@pytest.mark.parametrize(("band", "gaps"), [(0.0, False), (0.0, True), (0.1, False)])
+def test_bar_by_bar_is_all_at_once_to_the_bit(net: str, band: float, gaps: bool) -> None:
     bars = synthetic.gappy(bars=160, timeframe="1d", seed=2, symbols=3, missing=0.02, outages=1).market
-    deep = fitted(bars[:110], net=net, band=band, window=6, heads=2)
+    deep = fitted(bars[:110], net=net, band=band, gaps=gaps, window=6, heads=2)
     whole, stream = engine.backtest(deep, bars), engine.run(deep, bars)
     assert np.isfinite(whole.targets).sum() > 30
     np.testing.assert_array_equal(whole.targets, stream.targets)

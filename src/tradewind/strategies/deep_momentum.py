@@ -1,8 +1,9 @@
 """Deep momentum: a net reads what trend followers read and answers with the position itself, trained on the net Sharpe ratio.
 
 Papers: Lim, Zohren, Roberts 2019, https://arxiv.org/abs/1904.04912; Wood, Giegerich, Roberts, Zohren 2021,
-https://arxiv.org/abs/2112.08654. Costs: COSTS. Fails as any learner does when the training part is short, and in one more way: its early
-stopping goes by the Sharpe ratio of a few months, which is mostly luck; several `members` are less of it.
+https://arxiv.org/abs/2112.08654. Costs, on one core and ten symbols: half a second of fitting on two years of daily bars with the LSTM and
+three with the transformer, a decision one millisecond and four. Fails as any learner does when the training part is short, and in one more
+way: its early stopping goes by the Sharpe ratio of a few months, which is mostly luck; several `members` are less of it.
 
 What a decision earns: taken at the close of bar t it is filled at the open of t + 1 and may be changed at the open of t + 2. So the net
 is trained on the return from open to open, and pays for the change of its scaled weight at the first of them, as the account does.

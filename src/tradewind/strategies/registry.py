@@ -92,7 +92,11 @@ _TABLE: Final[dict[str, _Entry]] = {
     ),
     "stacking": _Entry(_FORECASTING, "logistic, forest and boosting, stacked in order of time", {"forecaster": "stacking"}),
     "voting": _Entry(_FORECASTING, "logistic, forest and boosting, by vote", {"forecaster": "voting"}),
-    "deep-momentum": _Entry("deep_momentum:DeepMomentum", "nets that output the position itself, trained on the net Sharpe ratio"),
+    "deep-momentum": _Entry(
+        "deep_momentum:DeepMomentum",
+        "a net that outputs the position itself, trained on the net Sharpe ratio, fitted every fourth fold",
+        {"refit_every": 4},
+    ),
     "mix": _Entry("mix:Mix", "the mean of other strategies, each with its own paper book"),
 }
 
