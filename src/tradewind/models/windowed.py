@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tradewind.core.errors import DataError
 from tradewind.core.types import Array, Features, State
 from tradewind.features.scale import Standardiser
 from tradewind.models.rows import Rows, finite_rows
@@ -51,8 +52,16 @@ class WindowedRows:
         self.step = 1
 
     def fit(self, X: Features, rows: Rows) -> Self:
-        """Learn the standard scores from `rows`, which stand in `X`, and the length of a bar from both."""
-        self.scaler.fit(rows.panel(X))
+        """Learn the standard scores from `rows`, which stand in `X`, and the length of a bar from both.
+
+        Raises DataError for a feature with numbers so large that their squares are none.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.scaler.fit(rows.panel(X))
+        for number in np.flatnonzero(~np.isfinite(self.scaler.mean + self.scaler.deviation)):
+            row = int(np.abs(rows.X[:, number]).argmax())
+            what = f"feature {X.names[number]!r} is {rows.X[row, number]:g} in {_where(X, rows, row)}"
+            raise DataError(f"{what}: too large to be standardised; mend the bars there or leave the feature out")
         self.step = _step(X)
         return self
 
@@ -92,15 +101,11 @@ class WindowedRows:
         return notes
 
     def strangest(self, X: Features, rows: Rows) -> str:
-        """In words, the input of `rows` whose standard score is no number, or else the farthest from zero."""
-        with np.errstate(all="ignore"):
-            scores = np.abs((rows.X - self.scaler.mean) / self.scaler.deviation)
-        far = np.where(np.isfinite(scores), scores, np.inf)
-        row, feature = np.unravel_index(int(far.argmax()), far.shape)
-        value, score = rows.X[row, feature], scores[row, feature]
-        where = f"row {rows.time[row]} of {X.symbols[rows.symbol[row]]}"
-        what = "its standard score is no finite number" if not np.isfinite(score) else f"{score:.4g} deviations from its mean"
-        return f"the strangest input is feature {rows.task.names[feature]!r} in {where}: {value:.6g}, {what}"
+        """In words, the input of `rows` whose standard score is the farthest from zero."""
+        scores = np.abs((rows.X - self.scaler.mean) / self.scaler.deviation)
+        row, feature = (int(number) for number in np.unravel_index(int(scores.argmax()), scores.shape))
+        what = f"{rows.X[row, feature]:.6g}, {scores[row, feature]:.4g} deviations from its mean"
+        return f"the strangest input is feature {X.names[feature]!r} in {_where(X, rows, row)}: {what}"
 
     def state(self) -> State:
         """What was learned."""
@@ -126,6 +131,10 @@ def places(found: Windows, X: Features) -> NDArray[np.bool_]:
 def as_tensor(column: Array) -> Tensor:
     """The same numbers as a float32 tensor."""
     return torch.from_numpy(column.astype(np.float32))
+
+
+def _where(X: Features, rows: Rows, row: int) -> str:
+    return f"row {rows.time[row]} of {X.symbols[rows.symbol[row]]}"
 
 
 def _step(X: Features) -> int:
