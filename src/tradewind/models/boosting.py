@@ -7,6 +7,7 @@ Fails when inputs leave the range of training (trees do not extrapolate), and ov
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
@@ -25,26 +26,16 @@ SPACES: Final[dict[str, Space]] = {
 
 
 @final
+@dataclass(kw_only=True, eq=False)
 class LightGBM(BoostedTrees):
     """Boosted trees that grow where the loss falls most, up to `leaves` leaves of at least `leaf_rows` rows; see `BoostedTrees`."""
 
-    def __init__(
-        self,
-        trees: int = 1000,
-        depth: int = 8,
-        leaves: int = 63,
-        leaf_rows: int = 20,
-        learning_rate: float = 0.01,
-        subsample: float = 0.8,
-        column_sample: float = 0.8,
-        patience: int = 50,
-        validation: float = 0.15,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(trees, depth, learning_rate, subsample, column_sample, patience, validation, seed)
-        whole(leaf_rows=leaf_rows)
-        whole(2, leaves=leaves)
-        self.leaves, self.leaf_rows = leaves, leaf_rows
+    leaves: int = 63
+    leaf_rows: int = 20
+
+    def _limit(self) -> None:
+        whole(2, leaves=self.leaves)
+        whole(leaf_rows=self.leaf_rows)
 
     def _grow(self, learned: Rows, stopped: Rows, seed: int) -> bytes:
         import lightgbm

@@ -6,6 +6,7 @@ two take. Fails when inputs leave the range of training, and where an answer han
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
@@ -27,28 +28,19 @@ SPACES: Final[dict[str, Space]] = {
 
 
 @final
+@dataclass(kw_only=True, eq=False)
 class CatBoost(BoostedTrees):
     """Boosted oblivious trees of 2**depth leaves, with `penalty` on the squared answers of the leaves; see `BoostedTrees`.
 
     Needs the extra catboost. Raises MissingExtra at `fit` where it is absent.
     """
 
-    def __init__(
-        self,
-        trees: int = 1000,
-        depth: int = 6,
-        penalty: float = 3.0,
-        learning_rate: float = 0.01,
-        subsample: float = 0.8,
-        column_sample: float = 0.8,
-        patience: int = 50,
-        validation: float = 0.15,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(trees, depth, learning_rate, subsample, column_sample, patience, validation, seed)
-        require(depth <= 16, f"depth is {depth}; CatBoost grows trees of at most 16 levels")
-        number(positive=False, penalty=penalty)
-        self.penalty = penalty
+    depth: int = 6
+    penalty: float = 3.0
+
+    def _limit(self) -> None:
+        require(self.depth <= 16, f"depth is {self.depth}; CatBoost grows trees of at most 16 levels")
+        number(positive=False, penalty=self.penalty)
 
     def _grow(self, learned: Rows, stopped: Rows, seed: int) -> bytes:
         library = _library()

@@ -7,6 +7,7 @@ The cost is that of the library, O(trees * rows * columns). All fail when inputs
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 import numpy as np
@@ -32,6 +33,7 @@ BOOSTING_SPACE: Final[Space] = {
 """What may be tuned of each of them. The number of trees is not: early stopping finds it."""
 
 
+@dataclass(kw_only=True, eq=False)
 class BoostedTrees(Forecaster, ABC):
     """Boosted trees of some library: at most `trees` of depth `depth`, each a step of `learning_rate` down the loss.
 
@@ -41,27 +43,25 @@ class BoostedTrees(Forecaster, ABC):
     always loaded from it, so that a restored forecaster answers the same bits.
     """
 
-    def __init__(
-        self,
-        trees: int,
-        depth: int,
-        learning_rate: float,
-        subsample: float,
-        column_sample: float,
-        patience: int,
-        validation: float,
-        seed: int,
-    ) -> None:
-        whole(trees=trees, depth=depth, patience=patience)
-        number(learning_rate=learning_rate)
-        fraction(one=True, subsample=subsample, column_sample=column_sample)
-        fraction(zero=True, validation=validation)
-        self.trees, self.depth, self.learning_rate, self.subsample = trees, depth, learning_rate, subsample
-        self.column_sample, self.patience, self.validation, self.seed = column_sample, patience, validation, seed
-        self._task: Task | None = None
-        self._base: Array = np.zeros(0)
-        self._bytes = b""
-        self._loaded: Any = None
+    trees: int = 1000
+    depth: int = 8
+    learning_rate: float = 0.01
+    subsample: float = 0.8
+    column_sample: float = 0.8
+    patience: int = 50
+    validation: float = 0.15
+    seed: int = 0
+    _task: Task | None = field(default=None, init=False, repr=False)
+    _base: Array = field(default_factory=lambda: np.zeros(0), init=False, repr=False)
+    _bytes: bytes = field(default=b"", init=False, repr=False)
+    _loaded: Any = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        whole(trees=self.trees, depth=self.depth, patience=self.patience)
+        number(learning_rate=self.learning_rate)
+        fraction(one=True, subsample=self.subsample, column_sample=self.column_sample)
+        fraction(zero=True, validation=self.validation)
+        self._limit()
 
     def reseed(self, seed: int) -> None:
         self.seed = seed
@@ -126,6 +126,10 @@ class BoostedTrees(Forecaster, ABC):
         if self._loaded is None:
             self._loaded = self._load(self._bytes)
         return self._loaded
+
+    @abstractmethod
+    def _limit(self) -> None:
+        """Raise SettingsError for settings of the library's own that cannot be."""
 
     @abstractmethod
     def _grow(self, learned: Rows, stopped: Rows, seed: int) -> bytes:

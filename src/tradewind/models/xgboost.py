@@ -6,6 +6,7 @@ float32. Fails when inputs leave the range of training, and overfits noise where
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
@@ -25,29 +26,19 @@ SPACES: Final[dict[str, Space]] = {
 
 
 @final
+@dataclass(kw_only=True, eq=False)
 class XGBoost(BoostedTrees):
     """Boosted trees that grow level by level, with `penalty` on the squared answers of the leaves; see `BoostedTrees`.
 
     `leaf_rows`: XGBoost bounds a leaf's sum of second derivatives, which is set to that of so many average rows before the first tree.
     """
 
-    def __init__(
-        self,
-        trees: int = 1000,
-        depth: int = 8,
-        leaf_rows: int = 20,
-        penalty: float = 1.0,
-        learning_rate: float = 0.01,
-        subsample: float = 0.8,
-        column_sample: float = 0.8,
-        patience: int = 50,
-        validation: float = 0.15,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(trees, depth, learning_rate, subsample, column_sample, patience, validation, seed)
-        whole(leaf_rows=leaf_rows)
-        number(positive=False, penalty=penalty)
-        self.leaf_rows, self.penalty = leaf_rows, penalty
+    leaf_rows: int = 20
+    penalty: float = 1.0
+
+    def _limit(self) -> None:
+        whole(leaf_rows=self.leaf_rows)
+        number(positive=False, penalty=self.penalty)
 
     def _grow(self, learned: Rows, stopped: Rows, seed: int) -> bytes:
         library = _library()
