@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from tradewind.core.errors import Corrupt, DataError, SettingsError, StateError
 from tradewind.core.files import save_state
 from tradewind.core.market import Market
 from tradewind.core.types import State
+from tradewind.data import read
 from tradewind.features import compute, names
 from tradewind.models.neural import Neural
 from tradewind.models.pipeline import load, train
@@ -101,6 +103,68 @@ def test_other_models_take_the_same_way(model: str, tmp_path: Path) -> None:
         assert line["accuracy"] > line["base_rate"] + 0.05
     X = compute(market, ["return_1", "rsi_14"])
     assert np.isfinite(load(tmp_path / model).predict(X).score()[20:]).all() and report.device is None
+
+
+SMALL_NETS: dict[str, dict[str, object]] = {
+    "mlp": {"hidden": 8},
+    "lstm": {"window": 16, "hidden": 4, "layers": 1},
+    "transformer": {"window": 16, "width": 8, "layers": 1, "heads": 2, "feedforward": 8},
+    "price-action-transformer": {"window": 16, "width": 8, "layers": 1, "heads": 2, "feedforward": 8},
+}
+
+
+@pytest.mark.parametrize("model", SMALL_NETS)
+def test_every_net_takes_the_same_way_and_a_flipped_bit_is_refused(model: str, tmp_path: Path) -> None:
+    market, heard = _market(900), []
+    settings = {**SMALL_NETS[model], "epochs": 3, "keep": 2, "stride": 5}
+    report = train(market, model, tmp_path / "model", features=["return_1", "rsi_14"], progress=heard.append, **settings)  # type: ignore[arg-type]
+    assert len(report.history) == len(heard) == 3 and report.device is not None and report.metrics["test"]["rows"] > 50
+    X = compute(market, ["return_1", "rsi_14"])
+    best = load(tmp_path / "model").predict(X).probabilities
+    # The kept epochs are models of their own, and the best of them is the model.
+    folders = sorted((tmp_path / "model" / "checkpoints").iterdir())
+    ranked = sorted(report.history, key=lambda line: line.validation_loss)[:2]
+    assert [folder.name for folder in folders] == sorted(f"epoch-{line.epoch:03d}" for line in ranked)
+    answers = {folder.name: load(folder).predict(X).probabilities for folder in folders}
+    same = [name for name, answer in answers.items() if np.array_equal(answer, best, equal_nan=True)]
+    assert same == [f"epoch-{report.best_epoch:03d}"]
+    for name in ("arrays.npz", "state.json"):
+        path = tmp_path / "model" / name
+        good = path.read_bytes()
+        for place in (0, len(good) // 3, len(good) // 2, len(good) - 1):
+            path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+            with pytest.raises(Corrupt, match=name.partition(".")[0]):
+                load(tmp_path / "model")
+        path.write_bytes(good)
+
+
+def test_what_was_out_of_the_ordinary_is_told(tmp_path: Path) -> None:
+    market = _market(400)
+    still = replace(market, volume=np.ones_like(market.volume))
+    report = train(still, "mlp", tmp_path / "m", features=["return_1", "volume_ratio_20"], epochs=1, hidden=8)
+    assert report.notes == ("feature 'volume_ratio_20' is constant in the training part: it teaches nothing",)
+    assert "note: feature" in report.to_text() and not (tmp_path / "m" / "checkpoints").exists()
+    assert json.loads((tmp_path / "m" / "report.json").read_text())["notes"] == list(report.notes)
+    rising = _market(400)
+    close = 100.0 * np.exp(0.001 * np.arange(400))[:, None]
+    rising = replace(rising, open=close * 0.9999, high=close * 1.0001, low=close * 0.9998, close=close)
+    report = train(rising, "lstm", features=["volume_ratio_20"], epochs=1, hidden=4, window=8)
+    assert report.notes == ("the training part has the class 1 alone: no net was trained, and the answer is always that class",)
+    assert report.history == () and report.metrics["test"]["accuracy"] == 1.0
+
+
+def test_one_symbol_of_a_file_of_several(tmp_path: Path) -> None:
+    frames = [_market(500, seed=seed).to_frame().with_columns(symbol=pl.lit(name)) for seed, name in enumerate(("A", "B"))]
+    pl.concat(frames).write_csv(tmp_path / "bars.csv")
+    settings = {"features": ["return_1"], "epochs": 1, "hidden": 8}
+    alone = train(tmp_path / "bars.csv", "mlp", symbol="B", **settings)  # type: ignore[arg-type]
+    direct = train(_market(500, seed=1), "mlp", **settings)  # type: ignore[arg-type]
+    assert alone.rows == direct.rows and alone.metrics == direct.metrics
+    both = read(tmp_path / "bars.csv")
+    assert train(both, "mlp", symbol="B", **settings).metrics == direct.metrics  # type: ignore[arg-type]
+    assert train(both, "mlp", **settings).metrics != direct.metrics  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="unknown symbol 'C'"):
+        train(tmp_path / "bars.csv", "mlp", symbol="C", **settings)  # type: ignore[arg-type]
 
 
 def test_a_return_is_judged_as_one(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def train(
 ) -> TrainingReport:
     """Train the forecaster `model` with `settings` on bars, judge it on later ones, and save it in the folder `out`.
 
-    `source` is a Market or what `tradewind.data.read` takes (with `symbol`, `timeframe` and `repair`), or a parquet file that carries the
+    `source` is a Market or what `tradewind.data.read` takes (with `timeframe` and `repair`; of several symbols, `symbol` picks one), or a parquet file that carries the
     `features` columns and a `target` column already. The first `training` of the rows with features are learned from; the last
     `test` of the rest (0: none) is judged and nothing else; between them early stopping listens. Raises SettingsError for settings
     that cannot be, DataError for files that cannot be used or parts without a single sequence.
@@ -177,16 +177,25 @@ def lessons(
     """Inputs and labels, from the first row on in which some symbol has all inputs."""
     prepared = read_prepared(source, names(features)) if isinstance(source, str | Path) else None
     if prepared is None:
-        if not isinstance(source, Market):
-            from tradewind.data import read
-
-            source = read(source, **reading)
-        prepared = compute(source, features), labels.label(label, **label_settings)(source)
+        market = _market(source, **reading)
+        prepared = compute(market, features), labels.label(label, **label_settings)(market)
     X, y = prepared
     usable = np.flatnonzero(finite_rows(X).any(axis=1))
     if not len(usable):
         raise DataError(f"none of the {len(X)} bars has all of the {len(X.names)} features; the slowest needs {X.warmup + 1} bars")
     return X[int(usable[0]) :], y[int(usable[0]) :]
+
+
+def _market(source: str | Path | Sequence[str | Path] | Market, symbol: str | None, **reading: Any) -> Market:
+    """The bars of `source`: where it has several symbols, those of `symbol`; a file that names none holds those of `symbol`."""
+    from tradewind.data import read
+
+    market = source if isinstance(source, Market) else read(source, **reading)
+    if symbol is None or market.symbols == (symbol,):
+        return market
+    if isinstance(source, Market) or len(market.symbols) > 1:
+        return market.select((symbol,))
+    return read(source, symbol, **reading)
 
 
 def _parts(X: Features, y: Labels, training: float, test: float, embargo: int) -> dict[str, tuple[Features, Labels]]:
