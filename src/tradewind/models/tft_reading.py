@@ -69,7 +69,8 @@ def interpret(
     net.eval()
     encoder, decoder, attention = [], [], []
     with reproducible(None), torch.inference_mode():
-        for which in torch.split(torch.arange(len(histories)), TOGETHER):
+        for first in range(0, len(histories), TOGETHER):
+            which = torch.arange(first, min(first + TOGETHER, len(histories)))
             history = histories.gather(which)
             assert isinstance(history, History), "histories share their bars unless told otherwise"
             reading = net.read(history)
@@ -97,7 +98,8 @@ def attribute(net: TemporalFusionTransformer, histories: Histories, step: int, t
     the same symbol and the same calendar ahead, so these add nothing.
     """
     net.eval()
-    parts = []
+    nothing = np.zeros(0)
+    parts = [Attribution((np.zeros((0, histories.windows.size, histories.windows.rows.shape[1])),), nothing, nothing, nothing, ())]
     with reproducible(None):
         for number in range(len(histories)):
             alone = replace(histories, shared=False).gather(torch.tensor([number]))
@@ -111,7 +113,7 @@ def attribute(net: TemporalFusionTransformer, histories: Histories, step: int, t
             parts.append(integrated_gradients(one, [alone.windows]))
     values = (np.concatenate([part.values[0] for part in parts]),)
     base, total, gap = (np.concatenate([getattr(part, name) for part in parts]) for name in ("base", "total", "gap"))
-    return Attribution(values, base, total, gap, tuple(part.steps[0] for part in parts))
+    return Attribution(values, base, total, gap, tuple(steps for part in parts for steps in part.steps))
 
 
 def _ranked(names: tuple[str, ...], weights: Array) -> dict[str, float]:
