@@ -24,6 +24,7 @@ SMALL_NET = {
     "batch": 64,
     "learning_rate": 0.01,
 }
+SMALL_TRAINING = {"dropout": 0.0, "epochs": 12, "patience": 12, "batch": 64, "learning_rate": 0.01}
 FORECASTERS: dict[str, dict[str, Any]] = {
     # A memory shorter than what follows the fit, so that the checks see rows leave it.
     "conformal": {"memory": 60},
@@ -35,6 +36,9 @@ FORECASTERS: dict[str, dict[str, Any]] = {
         "member_settings": {"random-forest": SMALL_FOREST, "lightgbm": SMALL_BOOSTING},
     },
     "price-action-transformer": SMALL_NET,
+    "transformer": SMALL_NET,
+    "lstm": {**SMALL_TRAINING, "window": 4, "hidden": 8, "layers": 1},
+    "mlp": {**SMALL_TRAINING, "hidden": 16},
 }
 STRATEGIES: dict[str, dict[str, Any]] = {
     **{name: {"forecaster_settings": settings} for name, settings in FORECASTERS.items()},
@@ -45,7 +49,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
         "training": {"epochs": 20, "patience": 20, "batch": 16, "learning_rate": 0.01},
     },
 }
-SLOW = {"price-action-transformer", "random-forest", "stacking", "voting"}
+SLOW = {"price-action-transformer", "transformer", "lstm", "random-forest", "stacking", "voting"}
 LIGHT = ("contract", "same-seed-same-fit", "fit-sees-no-future", "batch-equals-stream", "save-and-restore", "touches-nothing-else")
 LIGHT_FORECASTER = ("contract", "same-seed-same-fit", "save-and-restore", "touches-nothing-else", "learns-the-obvious")
 

@@ -117,10 +117,10 @@ def train(
 ) -> TrainingReport:
     """Train the forecaster `model` with `settings` on bars, judge it on later ones, and save it in the folder `out`.
 
-    `source` is a Market or what `tradewind.data.read` takes (with `timeframe` and `repair`; of several symbols, `symbol` picks one), or a parquet file that carries the
-    `features` columns and a `target` column already. The first `training` of the rows with features are learned from; the last
-    `test` of the rest (0: none) is judged and nothing else; between them early stopping listens. Raises SettingsError for settings
-    that cannot be, DataError for files that cannot be used or parts without a single sequence.
+    `source` is a Market or what `tradewind.data.read` takes (with `timeframe` and `repair`; of several symbols, `symbol` picks one), or
+    a parquet file that carries the `features` columns and a `target` column already. The first `training` of the rows with features are
+    learned from; the last `test` of the rest (0: none) is judged and nothing else; between them early stopping listens. Raises
+    SettingsError for settings that cannot be, DataError for files that cannot be used or parts without a single sequence.
     """
     fraction(training=training)
     fraction(zero=True, test=test)
