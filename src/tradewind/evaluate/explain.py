@@ -233,10 +233,13 @@ def _usual(strategy: Forecasting, run: FinishedRun, fitted: int, bar: int, symbo
     X, y = strategy.lesson(strategy.shown(run.market[run.folds[fitted].train]))
     now = strategy.lesson(run.market[: bar + 1])[0]
     scores = Standardiser().fit(X).transform(now[-1:]).values[0, symbol]
-    taught = y.values[np.isfinite(y.values) & np.isfinite(X.values).all(axis=2)]
+    taught = np.isfinite(y.values) & np.isfinite(X.values).all(axis=2)
+    answers, weights = y.values[taught], y.weights[taught]
+    if not weights.any():
+        return scores, {}
     if not y.classes:
-        return scores, {"mean": float(taught.mean()) if len(taught) else math.nan}
-    return scores, {_class(code): float((taught == code).mean()) if len(taught) else math.nan for code in y.classes}
+        return scores, {"mean": float(np.average(answers, weights=weights))}
+    return scores, {_class(code): float(np.average(answers == code, weights=weights)) for code in y.classes}
 
 
 def _order(run: FinishedRun, account: Backtest, bar: int, symbol: int) -> Order | None:
