@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from tests.models.lessons import STEP, features, labels, lesson
 
 import tradewind as tw
@@ -17,7 +20,7 @@ from tradewind.core.files import load_state, save_state
 from tradewind.core.types import Features, Labels
 from tradewind.models.conformal import Conformal
 from tradewind.models.registry import forecaster, space
-from tradewind.stats.conformal import adaptive_levels, conformal_quantile, conformal_ranks, conformal_thresholds
+from tradewind.stats.conformal import adaptive_bound, adaptive_levels, conformal_quantile, conformal_ranks, conformal_thresholds
 
 METHODS = ("split", "rolling", "aci", "dtaci")
 NO = np.nan
@@ -178,6 +181,32 @@ def test_rolling_is_the_quantile_of_the_last_scores() -> None:
     assert (found[450, 1] - found[450, 0]) / 2 == pytest.approx(thresholds[50])
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    hnp.arrays(np.float64, (150, 2), elements=st.floats(0.001, 9.0) | st.floats(-9.0, -0.001)),
+    st.sampled_from([0.1, 0.3]),
+    st.sampled_from([1, 4]),
+)
+def test_the_bound_of_the_theorem_holds_for_answers_chosen_by_an_adversary(answers: Any, alpha: float, horizon: int) -> None:
+    X = features(np.zeros((200, 2, 1)), 0)
+    y = labels(np.vstack([np.linspace(-1.0, 1.0, 50)[:, None] * np.ones(2), answers]))
+    y = replace(y, known=y.known + (horizon - 1) * STEP, horizon=horizon)
+    gamma = 0.4
+    model = Conformal(Still(), alpha=alpha, gamma=gamma, memory=300).fit(X[:50], y[:50].known_by(int(X.known[49])))
+    missed = misses(model.follow(X, y), y, slice(50, None)).mean(axis=0)
+    assert (np.abs(missed - alpha) <= adaptive_bound(alpha, gamma / horizon, 150, horizon)).all()
+
+
+def test_answers_that_grow_for_ever_are_missed_by_every_fixed_level() -> None:
+    X, y = features(np.zeros((250, 1, 1)), 0), labels(1.02 ** np.arange(250)[:, None])
+    missed = {}
+    for method in METHODS:
+        model = Conformal(Still(), method=method, gamma=0.4, memory=400).fit(X[:50], y[:50])
+        missed[method] = float(misses(model.follow(X, y), y, slice(50, None)).mean())
+    assert missed["split"] == missed["rolling"] == 1.0
+    assert abs(missed["aci"] - 0.1) <= adaptive_bound(0.1, 0.4, 200)
+
+
 def test_an_adaptive_level_counts_an_overlapping_miss_once() -> None:
     X, y = market(n=700, symbols=1, switch=2.0, horizon=5)
     model = forecaster("conformal", memory=100, gamma=0.3).fit(X[:400], y[:400].known_by(int(X.known[399])))
@@ -252,7 +281,7 @@ def test_settings_go_with_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("wrong", "words"),
     [
         ({"method": "mondrian"}, "one of split, rolling, aci, dtaci"),
         ({"alpha": 1.0}, "alpha is 1.0"),
@@ -267,9 +296,9 @@ def test_settings_go_with_a_name() -> None:
         ({"gama": 0.1}, "did you mean 'gamma'"),
     ],
 )
-def test_impossible_settings(settings: dict[str, Any], words: str) -> None:
+def test_impossible_settings(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        forecaster("conformal", **settings)
+        forecaster("conformal", **wrong)
 
 
 def test_misuse_is_told_clearly() -> None:

@@ -78,9 +78,12 @@ class Conformal(Forecaster):
     `method`: `split` keeps the quantile of the tail's scores; the others go on with `follow`, each symbol for itself: `rolling` takes the
     quantile of the scores of the last `memory` rows; `aci` moves the level by `gamma` / horizon for every miss and hit of the last
     `memory` / 2 rows, and takes the quantile of as many scores before each; `dtaci` mixes eight rates, so divided. The tail's scores stand
-    before the first row that follows the fit, those of all symbols together for a symbol that it lacks. Every row's level begins afresh,
-    so that it depends on `memory` rows alone; let them span many horizons. An interval is infinite where its level cannot be had, with
-    fewer than 1 / `alpha` - 1 scores, or after a long row of misses.
+    before the first row that follows the fit, those of all symbols together for a symbol that it lacks. An interval is infinite where its
+    level cannot be had, with fewer than 1 / `alpha` - 1 scores, or after a long row of misses.
+
+    Every row's level begins afresh `memory` / 2 rows before it, so that it depends on `memory` rows alone. For the first `memory` / 2 rows
+    after a fit that is one unbroken ACI, whose coverage `stats.adaptive_bound` bounds whatever the market does (rate `gamma` / horizon,
+    delay horizon); for later rows it is an approximation of one. Let the memory span many horizons: scores that overlap say little.
     """
 
     def __init__(

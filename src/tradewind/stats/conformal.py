@@ -134,11 +134,10 @@ def _levels(ranks: Array, order: Rows, offsets: Rows, steps: int, alpha: float, 
     """Fill `out` (time,): one chain over all rows where `steps` is 0, else one for each row that begins `steps` rows before it."""
     n = len(ranks)
     issued, levels = np.empty((n, len(rates))), np.empty(n)
-    if steps == 0:
-        _chain(ranks, order, offsets, 0, n - 1, alpha, rates, eta, share, issued, out)
-        return
-    for t in range(n):
-        _chain(ranks, order, offsets, max(0, t - steps), t, alpha, rates, eta, share, issued, levels)
+    # The rows up to `steps` all begin at row 0: theirs is one chain.
+    _chain(ranks, order, offsets, 0, min(n - 1, steps) if steps > 0 else n - 1, alpha, rates, eta, share, issued, out)
+    for t in range(steps + 1, n if steps > 0 else 0):
+        _chain(ranks, order, offsets, t - steps, t, alpha, rates, eta, share, issued, levels)
         out[t] = levels[t]
 
 
@@ -195,7 +194,8 @@ def adaptive_levels(
     the share of misses obeys `adaptive_bound`. Several are DtACI: one ACI a rate, mixed by exponential weights of their pinball losses;
     eta and the share that is spread anew are the paper's for an interval of `steps` rows (all rows where that is 0). Levels may leave
     [0, 1]: then the interval is everything, or nothing. `steps`: every row's level begins afresh from `alpha` so many rows before it, so
-    that it depends on those rows alone. Rows with a NaN rank teach nothing. Raises DataError for other shapes, SettingsError for rates
+    that it depends on those rows alone; the bound is then that of the first `steps` rows, and later ones have none. Rows with a NaN rank
+    teach nothing. Raises DataError for other shapes, SettingsError for rates
     and levels that cannot be. Gibbs & Candes (2021, 2022).
     """
     fraction(alpha=alpha)
