@@ -128,13 +128,23 @@ def ours(sizes: TFTSizes, seed: int) -> TemporalFusionTransformer:
         return TemporalFusionTransformer(len(COLUMNS), known, 1, len(LEVELS), sizes)
 
 
+def _base_rate(learned: Examples, stopped: Examples) -> float:
+    """The loss of answering every window with the quantiles of the returns learned from."""
+    levels = torch.tensor(LEVELS, dtype=torch.float32)
+    always = torch.quantile(learned.targets, levels, dim=0).t().expand(len(stopped), -1, -1)
+    loss = quantiles(LEVELS)
+    return float(loss.value(loss.terms(always, stopped.targets, stopped.weights)))
+
+
 def _apart(examples: Examples) -> Examples:
     assert isinstance(examples.inputs, Histories)
     return replace(examples, inputs=replace(examples.inputs, shared=False))
 
 
 def quality(which: str, hidden: int, embedding: int, epochs: int, seed: int, parts: tuple[Examples, Examples]) -> dict[str, Any]:
-    """The best validation loss of one training of one kind: ours (in blocks), shuffled, per window, oracle."""
+    """The best validation loss of one training of one kind: ours (in blocks), shuffled, per window, oracle, base rate."""
+    if which == "base rate":
+        return {"best": _base_rate(*parts)}
     sizes = TFTSizes(WINDOW, hidden, 1, 4, embedding)
     block = {"ours": PRESETS["guide"]["block"], "blocks of 64": 64}.get(which, 1)
     settings = TrainingSettings(epochs=epochs, patience=epochs, batch=64, clip=0.1, weight_decay=0.0, block=block)
