@@ -11,7 +11,6 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from tradewind.core.errors import MissingExtra
 from tradewind.core.limits import number, whole
 from tradewind.core.spaces import Real, Space, Whole
 from tradewind.core.types import Array
@@ -41,7 +40,8 @@ class XGBoost(BoostedTrees):
         number(positive=False, penalty=self.penalty)
 
     def _grow(self, learned: Rows, stopped: Rows, seed: int) -> bytes:
-        library = _library()
+        import xgboost
+
         curvature, objective = _curvature(learned)
         parameters = {
             **objective,
@@ -56,21 +56,27 @@ class XGBoost(BoostedTrees):
             "nthread": 1,
             "verbosity": 0,
         }
-        stop = {"evals": [(_matrix(stopped), "tail")], "early_stopping_rounds": self.patience} if len(stopped) else {}
-        booster = library.train(parameters, _matrix(learned), self.trees, verbose_eval=False, **stop)
+        stop = (
+            {"evals": [(_matrix(stopped.X, stopped.y, stopped.weights), "tail")], "early_stopping_rounds": self.patience}
+            if len(stopped)
+            else {}
+        )
+        booster = xgboost.train(parameters, _matrix(learned.X, learned.y, learned.weights), self.trees, verbose_eval=False, **stop)
         if len(stopped):
             booster = booster[: booster.best_iteration + 1]
         return bytes(booster.save_raw("ubj"))
 
     def _load(self, data: bytes) -> Any:
-        return _library().Booster({"nthread": 1}, model_file=bytearray(data))
+        import xgboost
+
+        return xgboost.Booster({"nthread": 1}, model_file=bytearray(data))
 
     def _answer(self, inputs: Array) -> Array:
-        raw = self._booster().predict(_library().DMatrix(narrow(inputs), nthread=1), output_margin=True)
+        raw = self._booster().predict(_matrix(inputs), output_margin=True)
         return np.asarray(raw, dtype=np.float64).reshape(len(inputs), -1)
 
     def _explain(self, inputs: Array) -> Array:
-        parts = self._booster().predict(_library().DMatrix(narrow(inputs), nthread=1), pred_contribs=True)
+        parts = self._booster().predict(_matrix(inputs), pred_contribs=True)
         return np.asarray(parts, dtype=np.float64).reshape(len(inputs), -1, inputs.shape[1] + 1)
 
     def _gain(self) -> Array:
@@ -92,13 +98,7 @@ def _curvature(rows: Rows) -> tuple[float, dict[str, Any]]:
     return 2.0 * spread, {"objective": "multi:softprob", "num_class": rows.task.outputs}
 
 
-def _matrix(rows: Rows) -> Any:
-    return _library().DMatrix(narrow(rows.X), rows.y, weight=rows.weights, nthread=1)
+def _matrix(inputs: Array, y: Array | None = None, weights: Array | None = None) -> Any:
+    import xgboost
 
-
-def _library() -> Any:
-    try:
-        import xgboost
-    except ImportError as error:
-        raise MissingExtra("xgboost", "xgboost") from error
-    return xgboost
+    return xgboost.DMatrix(narrow(inputs), y, weight=weights, nthread=1)
