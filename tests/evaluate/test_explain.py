@@ -319,3 +319,31 @@ def test_the_command(opened: FinishedRun, tmp_path: Path, capsys: pytest.Capture
     assert len(document["inputs"]) == len(document["contributions"]["features"]) == 32
     assert _cli(str(opened.folder), "--at", "1999-01-01", "--row", "ridge") == 2
     assert "before the first test part" in capsys.readouterr().err
+
+
+def test_nets_add_their_windows_and_the_tft_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "tradewind.evaluate.plan.QUICK",
+        {
+            "lstm": {"forecaster_settings": {"window": 4, "hidden": 8, "epochs": 1}},
+            "tft": {"forecaster_settings": {"window": 4, "hidden": 8, "heads": 2, "epochs": 1}, "label_settings": {"horizons": [1, 5]}},
+        },
+    )
+    from tradewind.evaluate import run as job
+
+    # In this process: a worker would not see the settings above.
+    monkeypatch.setattr(job, "run_all", lambda task, tasks, jobs, watch: [task(each) for each in tasks])
+    settings = RunSettings(data=(str(csv(tmp_path, 420)),), strategies=("lstm", "tft"), train=300, test=60, quick=True)
+    opened = open_run(run(settings, tmp_path / "runs", jobs=1, ledger=Ledger(":memory:")).folder)
+    for row in ("lstm", "tft"):
+        for bar in (300, 419):
+            told = explain_decision(opened, row, bar, 0)
+            assert told.same and told.answer is not None and told.answer.parts is not None
+            parts = told.answer.parts
+            assert parts.values.shape[1] == 4 and sum(told.contributions().values()) == pytest.approx(
+                float(parts.total[0] - parts.base[0]), abs=2e-3 * max(1e-3, abs(float(parts.total[0] - parts.base[0])))
+            )
+        drawn, document = page(*decision_sections(told)), told.to_dict()
+        assert "By lag" in drawn and "0 rows before" in drawn and np.shape(document["contributions"]["lags"]) == parts.values.shape[1:]
+        assert ("Selection weights" in drawn) == ("Attention" in drawn) == (document["weights"] is not None) == (row == "tft")
+    assert sum(document["weights"]["encoder"].values()) == pytest.approx(1.0) and np.shape(document["weights"]["attention"]) == (2, 4)

@@ -27,7 +27,7 @@ def _view(bars: Market, held: float = 0.0) -> View:
 
 
 def _listed(symbol: int) -> list[int]:
-    return [int(t) for t in np.flatnonzero(~np.isnan(BARS.close[:, symbol])) if t > 350][::60]
+    return [int(t) for t in np.flatnonzero(~np.isnan(BARS.close[:, symbol])) if t > 450][::60]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ import numpy as np
 
 from tradewind.core.clock import format_time
 from tradewind.core.files import write_text
-from tradewind.evaluate.charts import Axis, line_chart
 from tradewind.evaluate.explain import Explanation
 from tradewind.evaluate.explain_charts import bar_chart, heat_map
 from tradewind.evaluate.importance import Overview
@@ -182,17 +181,15 @@ def _weighed(told: Explanation) -> list[Section]:
     found = told.interpretation()
     if found is None:
         return []
+    from tradewind.evaluate.tft_charts import attention_chart, selection_chart
+
     selected, attended = found.selected(), found.attended()
     rows = tuple((name, part, percent(weight)) for part, weights in selected.items() for name, weight in weights.items())
     words = ("How much of each input the net let through; this says how far it looked at it, not in which direction it moved the answer.",)
-    steps = {f"{horizon} ahead": line for horizon, line in zip(found.horizons, attended, strict=True)}
-    back = np.arange(1.0 - found.window, 1.0)
-    ticks = [(float(lag), f"{lag:g}") for lag in back[:: max(1, found.window // 6)]]
-    chart = line_chart(back, steps, Axis(lambda share: percent(share)), ticks)
     farthest = found.window - 1 - int(attended.mean(axis=0).argmax())
     looked = f"It looked most at the bar {farthest} rows before." if farthest else "It looked most at the bar itself."
-    chosen = bar_chart(dict(list(selected["encoder"].items())[:TOP]), percent)
-    return [Section("Selection weights", words, ("", "of the", "weight"), rows, chosen), Section("Attention", (looked,), chart=chart)]
+    chosen, looks = selection_chart(selected["encoder"], TOP), attention_chart(found)
+    return [Section("Selection weights", words, ("", "of the", "weight"), rows, chosen), Section("Attention", (looked,), chart=looks)]
 
 
 def _followed(told: Explanation) -> Section:
