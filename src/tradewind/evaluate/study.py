@@ -302,8 +302,7 @@ def _opened(path: Path, maximize: bool) -> Any:
     import optuna
     from sqlalchemy.engine import URL
 
-    if path.exists():
-        _check(path)
+    _prepare(path)
     url = URL.create("sqlite", database=str(path.resolve())).render_as_string(hide_password=False)
     with _guarded(path):
         storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": _PATIENCE}})
@@ -312,11 +311,15 @@ def _opened(path: Path, maximize: bool) -> Any:
         return optuna.create_study(storage=storage, study_name=_NAME, direction=direction, pruner=pruner, load_if_exists=True)
 
 
-def _check(path: Path) -> None:
-    """Raise Corrupt unless SQLite finds every page of the file whole."""
+def _prepare(path: Path) -> None:
+    """Raise Corrupt unless SQLite finds every page of the file whole, and DataError when it cannot be opened."""
     try:
         with closing(sqlite3.connect(path, timeout=_PATIENCE)) as connection:
             found = connection.execute("PRAGMA quick_check").fetchone()[0]
+            # One sync a transaction where a rollback journal takes several; the mode stays with the file.
+            connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        raise DataError(f"{path}: the study cannot be read or written: {error}; free space or choose another --out") from None
     except sqlite3.DatabaseError as error:
         found = str(error)
     if found != "ok":

@@ -1,8 +1,8 @@
 """Tuning a forecaster: settings searched on the training part alone, each fitted on its past and scored on what followed.
 
 Source: forward chaining with purged labels, Lopez de Prado (2018), "Advances in Financial Machine Learning", chapter 7; the search
-is that of `study`. Costs `folds` fits a trial, on growing parts of the training rows. Fails where few rows make the loss mostly noise, and where
-the training part is unlike what follows it.
+is that of `study`. Costs `folds` fits a trial, on growing parts of the training rows. Fails where few rows make the loss mostly noise,
+and where the training part is unlike what follows it.
 
 The loss is proper: the log loss of classes, the pinball loss of quantiles, else the squared error. No row after the training part is
 looked at, so what `tradewind.models.pipeline.train` says of the test part is out of sample. No strategy's return is looked at either:

@@ -23,7 +23,9 @@ _SHOWN: Final = 12
 @final
 @dataclass(frozen=True)
 class Record:
-    """One run, tuning or training: `made` UTC ns, `about` in a few words, `verdict` of the best row, `settings` and `metrics` by dotted name."""
+    """One run, tuning or training: `made` UTC ns, `about` in a few words; the `best` row's `sharpe` and `verdict`; `settings` and `metrics`
+    by dotted name.
+    """
 
     id: str
     kind: str
