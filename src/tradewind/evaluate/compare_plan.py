@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, final
 
+from tradewind import labels
 from tradewind.core.limits import whole
 from tradewind.core.market import Market
 from tradewind.core.settings import build, choose, require
@@ -84,6 +85,7 @@ class CompareSettings:
         require(not twice, f"forecasters name {twice[:1]} twice; each is compared once")
         rest = tuple(name for name in self.forecasters or known if name not in REFERENCES)
         object.__setattr__(self, "forecasters", (*REFERENCES, *rest))
+        labels.label(self.label, **self.label_settings)
         whole(seeds=self.seeds)
         require(isinstance(self.seed, int), f"seed is {self.seed!r}; it is a whole number")
         _ = self.bars.costs
