@@ -29,6 +29,8 @@ AT_HOME = {
     "polars": "data/",
     "pyarrow": "data/",
     "ccxt": "data/exchange.py",
+    "mlflow": "serve/tracking.py",
+    "optuna": "evaluate/study.py",
     "lightgbm": "models/boosting.py",
     "xgboost": "models/xgboost.py",
     "catboost": "models/catboost.py",

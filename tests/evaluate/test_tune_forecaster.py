@@ -59,7 +59,7 @@ def test_only_the_training_part_is_seen_and_the_study_goes_on(tmp_path: Path) ->
 
 
 def test_what_has_nothing_to_tune_says_so(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="'no-change' has no setting to search; those that have: .*lightgbm"):
+    with pytest.raises(SettingsError, match=r"'no-change' has no setting to search; those that have: .*lightgbm"):
         tune_forecaster(market(300), "no-change", tmp_path)
     with pytest.raises(SettingsError, match="did you mean 'trees'"):
         tune_forecaster(market(300), "lightgbm", tmp_path, search={"tres": 3})

@@ -11,7 +11,7 @@ from tradewind.cli.options import Track, TrackTo
 if TYPE_CHECKING:
     from tradewind.serve.runs import Record
 
-__all__ = ["app", "compare", "everything"]
+__all__ = ["app"]
 
 _HEADS: Final = ("id", "kind", "made (UTC)", "about", "best", "Sharpe", "verdict")
 
