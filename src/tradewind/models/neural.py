@@ -1,7 +1,7 @@
 """Nets as one Forecaster: windows of standardised rows, the one training loop, a purged tail to stop on; classes, returns or quantiles.
 
 Papers and sizes: see nets/lstm, nets/transformer, nets/mlp and nets/price_action_transformer. Costs what the net costs, a window and epoch:
-the presets `quick` fit 3,000 rows of 32 columns in some ten seconds on one core, half of that with bfloat16 where the processor has it.
+the presets `quick` fit 3,000 rows of 32 columns in 1 to 8 s on one core with bfloat16, and a decision takes 1 to 6 ms.
 Fails on few rows, where it learns noise: compare it with `base-rate` and `logistic` before anything else.
 """
 

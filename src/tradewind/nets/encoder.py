@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from tradewind.nets.dropout import Dropout
 
-__all__ = ["EncoderLayer"]
+__all__ = ["EncoderLayer", "SelfAttention"]
 
 
 @final

@@ -3,7 +3,7 @@
 Papers: Hochreiter and Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735; Schuster and Paliwal 1997,
 https://doi.org/10.1109/78.650093 (both directions); the sizes are those of the strategy guide that asked for this net. Both directions
 run inside a window of rows that are all known, so nothing is seen early. Costs O(layers * window * hidden * (hidden + inputs)), one row
-after the other: about 650 windows a second to train on one core, 1,150 in bfloat16. Fails to remember across more rows than the window has.
+after the other: about 500 windows a second to train on one core, 800 in bfloat16. Fails to remember across more rows than the window has.
 """
 
 from __future__ import annotations
