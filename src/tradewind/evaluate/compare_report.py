@@ -36,10 +36,10 @@ _UNTOLD: Final = ("precision", "recall", "RMSE")
 def write_all(result: Comparison, market: Market) -> None:
     """Write `compare.html` and `compare.json` into the comparison's folder; `market` is all of its bars."""
     write_text(result.folder / "compare.html", render(result))
-    write_json(result.folder / "compare.json", to_dict(result, market))
+    write_json(result.folder / "compare.json", _told(result, market))
 
 
-def to_dict(result: Comparison, market: Market) -> dict[str, Any]:
+def _told(result: Comparison, market: Market) -> dict[str, Any]:
     """Everything but the arrays, with the settings and versions that it takes to do it again; no clock, so equal runs give equal bytes."""
     settings = result.settings
     data = {
@@ -77,8 +77,8 @@ def _row(row: Entry) -> dict[str, Any]:
 
 
 # -- words --------------------------------------------------------------------------------------------------------------
-def form(name: str, value: float) -> str:
-    """A score as people read it, in the unit that `titled` names: shares in per cent, errors of returns in basis points."""
+def _form(name: str, value: float) -> str:
+    """A score as people read it, in the unit that `_titled` names: shares in per cent, errors of returns in basis points."""
     unit = _unit(name)
     if unit == "bps":
         return number(1e4 * value, 1)
@@ -93,7 +93,7 @@ def columns(result: Comparison) -> list[str]:
     return [*found, "net Sharpe"]
 
 
-def titled(name: str) -> str:
+def _titled(name: str) -> str:
     """A score's name with its unit, and what is better."""
     unit = f", {_unit(name)}" if _unit(name) else ""
     arrow = "" if name.startswith("coverage") else " ↑" if name in HIGHER_IS_BETTER else " ↓"
@@ -116,7 +116,7 @@ def headline(result: Comparison) -> str:
     return first + second
 
 
-def about(result: Comparison) -> str:
+def _about(result: Comparison) -> str:
     """The bars, the label and what was judged, in a sentence."""
     settings, market = result.settings, result.market
     chosen = f" {json.dumps(dict(settings.label_settings))}" if settings.label_settings else ""
@@ -144,10 +144,10 @@ def lines(result: Comparison, names: Sequence[str]) -> list[tuple[str, list[tupl
 def _cell(name: str, score: Score) -> tuple[str, str]:
     if not math.isfinite(score.value):
         return "∞" if score.value > 0 else "–", ""
-    beside = f"{form(name, score.low)} to {form(name, score.high)}"
+    beside = f"{_form(name, score.low)} to {_form(name, score.high)}"
     if score.greatest > score.least:
-        beside += f"; seeds {form(name, score.least)} to {form(name, score.greatest)}"
-    return form(name, score.value), beside
+        beside += f"; seeds {_form(name, score.least)} to {_form(name, score.greatest)}"
+    return _form(name, score.value), beside
 
 
 def _verdict(labels: Sequence[str]) -> str:
@@ -165,11 +165,11 @@ def show(result: Comparison) -> None:
     names = [name for name in columns(result) if name not in _UNTOLD]
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("", no_wrap=True)
-    for title in (*map(titled, names), f"p against {result.reference}", "deflated", "verdict"):
+    for title in (*map(_titled, names), f"p against {result.reference}", "deflated", "verdict"):
         table.add_column(title, justify="left" if title == "verdict" else "right")
     for name, cells, (p, deflated, verdict) in lines(result, names):
         table.add_row(name, *(f"{value}\n[dim]{beside.replace('; ', chr(10))}[/dim]" for value, beside in cells), p, deflated, verdict)
-    console.print(f"{about(result)}.", highlight=False)
+    console.print(f"{_about(result)}.", highlight=False)
     console.print(table)
     for row, reason in result.refused.items():
         console.print(f"{row} did not answer: {reason}", highlight=False, markup=False)
@@ -179,8 +179,8 @@ def show(result: Comparison) -> None:
 def markdown(result: Comparison) -> str:
     """The table for a document, the intervals beside the values."""
     names = columns(result)
-    titles = ["", *map(titled, names), f"p against {result.reference}", "deflated Sharpe", "verdict"]
-    text = [f"{about(result)}.", "", f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
+    titles = ["", *map(_titled, names), f"p against {result.reference}", "deflated Sharpe", "verdict"]
+    text = [f"{_about(result)}.", "", f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
     for name, cells, rest in lines(result, names):
         words = [f"{value} ({beside})" if beside else value for value, beside in cells]
         text.append(f"| {' | '.join([name, *words, *rest])} |")
@@ -198,7 +198,7 @@ def render(result: Comparison) -> str:
         f"Traded alike by one policy: fees {costs.fee_bps:g} bps, slippage {costs.slippage_bps:g} bps, filled {costs.latency} bar(s) later."
     )
     sections = (
-        f"<h1>{escape(title)}</h1><p class='faint'>{escape(about(result))}.<br>{escape(paid)}</p>",
+        f"<h1>{escape(title)}</h1><p class='faint'>{escape(_about(result))}.<br>{escape(paid)}</p>",
         f'<div class="lead"><strong>{escape(headline(result))}</strong></div>',
         _table(result), _refusals(result.refused), _matrix(result), _calibrations(result), _curves(result),
         _reasons(result), _origin(result),
@@ -212,7 +212,7 @@ def render(result: Comparison) -> str:
 
 def _table(result: Comparison) -> str:
     names = columns(result)
-    titles = (*map(titled, names), f"p against {result.reference}", "Deflated Sharpe", "Verdict", "Answered")
+    titles = (*map(_titled, names), f"p against {result.reference}", "Deflated Sharpe", "Verdict", "Answered")
     head = "".join(f"<th>{escape(name)}</th>" for name in titles)
     answered = {row.name: percent(row.answered) for row in result.rows}
     body = []
