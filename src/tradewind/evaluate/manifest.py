@@ -17,7 +17,20 @@ from tradewind.evaluate.identity import package_digest
 __all__ = ["FORMAT", "differences", "git_state", "read_manifest", "versions"]
 
 FORMAT: Final = 1
-PACKAGES: Final = ("tradewind", "numpy", "numba", "scipy", "scikit-learn", "lightgbm", "torch", "polars", "pyarrow")
+PACKAGES: Final = (
+    "tradewind",
+    "numpy",
+    "numba",
+    "scipy",
+    "scikit-learn",
+    "lightgbm",
+    "xgboost-cpu",
+    "xgboost",
+    "catboost",
+    "torch",
+    "polars",
+    "pyarrow",
+)
 """Packages whose version can change a number."""
 
 _PATIENCE: Final = 20.0
