@@ -16,6 +16,17 @@ def _seeded(make: type[nn.Module] | object, *given: object, **settings: object) 
         return make(*given, **settings).eval()  # type: ignore[operator, no-any-return]
 
 
+class Perceptron(nn.Module):
+    """One hidden layer with kinks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(30, 16), nn.ReLU(), nn.Linear(16, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
 class Recurrent(nn.Module):
     """An LSTM whose last state is answered with one number."""
 
@@ -28,7 +39,7 @@ class Recurrent(nn.Module):
 
 
 NETS = {
-    "mlp": lambda: _seeded(nn.Sequential, nn.Flatten(), nn.Linear(30, 16), nn.ReLU(), nn.Linear(16, 1)),
+    "mlp": lambda: _seeded(Perceptron),
     "lstm": lambda: _seeded(Recurrent, 5),
     "transformer": lambda: _seeded(
         PriceActionTransformer, 5, window=6, width=16, heads=2, layers=1, feedforward=32, dropout=0.1, outputs=1
@@ -77,7 +88,7 @@ def test_the_parts_sum_to_the_answer_less_that_of_the_baseline(name: str) -> Non
 def test_captum_finds_the_same(name: str) -> None:
     captum = pytest.importorskip("captum.attr")
     net, x = NETS[name](), _inputs()
-    found = integrated_gradients(lambda rows: net(rows)[:, 0], [x], tolerance=1e-5, most=512)
+    found = integrated_gradients(lambda rows: net(rows)[:, 0], [x], tolerance=1e-9, most=512)
     theirs = captum.IntegratedGradients(net).attribute(x, baselines=torch.zeros_like(x), target=0, n_steps=512, method="riemann_middle")
     assert found.values[0] == pytest.approx(theirs.numpy(), abs=2e-4)
 

@@ -89,8 +89,8 @@ def walk_forward(
     whole bars; by default a third of the history, an eighth of the rest, and the test part, which is the only step that one account can
     take. `embargo`: bars at the end of the training part that are left out, by default 1. Labels need none: the training part is cut before
     they are made, so one that looks past its end does not exist, at any horizon. `anchored`: train on everything before. `ledger`: where
-    the trial is counted, by default the user's. `progress(done, folds)` is called as folds finish. `resume`: a folder that keeps finished
-    folds; the same call reads them instead of fitting again, and gives the same result. `watch(fold, returns)` is called after each fold
+    the trial is counted, by default the user's. `progress(done, folds)` is called as folds finish. `resume`: a folder that keeps folds
+    and fits; the same call reads them instead of fitting again, and gives the same result. `watch(fold, returns)` is called after each fold
     with the net returns (time,) of all test bars so far; what it raises ends the walk.
 
     Raises SettingsError for impossible windows or settings, DataError for targets that cannot be or a ledger that cannot be written.
