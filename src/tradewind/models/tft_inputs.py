@@ -13,12 +13,11 @@ from typing import Self, final
 import numpy as np
 import torch
 
-from tradewind.core.clock import SECOND
+from tradewind.core.clock import SECOND as NANOSECONDS
 from tradewind.core.errors import StateError
-from tradewind.core.market import Market
 from tradewind.core.types import Array, Features, State, Times
-from tradewind.features.batch import compute
-from tradewind.features.catalog import CALENDAR
+from tradewind.features.catalog import CALENDAR, Indicated, resolve
+from tradewind.features.kernels.rows import ROWS, SECOND
 from tradewind.features.scale import Standardiser
 from tradewind.models.rows import finite_rows
 from tradewind.models.windowed import FARTHEST, as_tensor
@@ -55,8 +54,9 @@ class Ahead:
         """The windows `found` in `X`, with their symbols and what is known of the steps ahead on the scale of the inputs."""
         numbers = np.array([self.symbols.index(name) if name in self.symbols else len(self.symbols) for name in X.symbols])
         owner = numbers[np.nonzero(finite_rows(X).T)[0]]
-        moments, place = np.unique(X.open_time[:, None] + np.asarray(self.horizons) * self.bar, return_inverse=True)
-        ahead = place.reshape(len(X), len(self.horizons))[found.time]
+        later = X.open_time[found.time, None] + np.asarray(self.horizons) * self.bar
+        moments, place = np.unique(later, return_inverse=True)
+        ahead = place.reshape(later.shape)
         distance = np.asarray(self.horizons) / self.horizons[-1]
         calendar = _calendar(moments, self.known(X.names)[1:], scaler)
         return Histories(found, torch.from_numpy(owner), as_tensor(distance), as_tensor(calendar), torch.from_numpy(ahead))
@@ -74,12 +74,16 @@ class Ahead:
 
 
 def _calendar(moments: Times, names: tuple[str, ...], scaler: Standardiser) -> Array:
-    """(moment, name): columns of the calendar at `moments` (moment,) UTC ns, ascending, as standard scores."""
+    """(moment, name): columns of the calendar at `moments` (moment,) UTC ns, from the features' own kernel, as standard scores."""
     if not names or not len(moments):
         return np.empty((len(moments), len(names)))
-    # The features' own kernel answers for bars; these are bars of a clock, of which nothing but the opening is asked.
-    ones = np.ones((len(moments), 1))
-    clock = Market(("clock",), "1s", moments, moments + SECOND, ones, ones, ones, ones, ones)
-    columns = [scaler.names.index(name) for name in names]
-    scores = (compute(clock, names).values[:, 0] - scaler.mean[columns]) / scaler.deviation[columns]
-    return np.asarray(np.clip(scores, -FARTHEST, FARTHEST))
+    bars = np.zeros((ROWS, len(moments)))
+    bars[SECOND] = moments / NANOSECONDS
+    columns = np.empty((len(moments), len(names)))
+    for place, chosen in enumerate(resolve(names)):
+        assert isinstance(chosen, Indicated), "the calendar is built in"
+        out = np.empty((chosen.outputs, len(moments)))
+        chosen.kernel(np.zeros(chosen.state), bars, chosen.parameters, out)
+        columns[:, place] = out[chosen.output]
+    scaled = [scaler.names.index(name) for name in names]
+    return np.asarray(np.clip((columns - scaler.mean[scaled]) / scaler.deviation[scaled], -FARTHEST, FARTHEST))
