@@ -1,8 +1,8 @@
 """Random forest: the average of decision trees, each grown on a bootstrap sample and a random choice of columns at every split.
 
 Paper: Breiman 2001, https://doi.org/10.1023/A:1010933404324. Grown by scikit-learn, kept as arrays, walked by our own kernel.
-Costs O(trees * rows * log(rows) * sqrt(columns)) to grow and trees * depth comparisons a row to ask. Fails when inputs leave the range
-of training, and on overlapping labels, whose bootstrap copies make the trees alike (pass uniqueness weights).
+Costs O(trees * rows * log(rows)) to grow for each column that a split may choose from, and trees * depth comparisons a row to ask. Fails
+when inputs leave the range of training, and on overlapping labels, whose bootstrap copies make the trees alike (pass uniqueness weights).
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _ARRAYS: Final = ("roots", "left", "right", "column", "threshold", "value", "cov
 class RandomForest(Forecaster):
     """`trees` trees of at most `depth` splits on a path and at least `leaf_rows` rows in a leaf.
 
-    `columns` is the fraction of columns that each split may choose from; 0 means the square root of their number.
+    `columns` is the fraction of columns that each split may choose from. 0 is the custom of Breiman's own program: the square root of their
+    number for classes, a third of them for returns.
     """
 
     def __init__(self, trees: int = 200, depth: int = 8, leaf_rows: int = 20, columns: float = 0.0, seed: int = 0) -> None:
@@ -104,7 +105,7 @@ class RandomForest(Forecaster):
             n_estimators=self.trees,
             max_depth=self.depth,
             min_samples_leaf=self.leaf_rows,
-            max_features=self.columns or "sqrt",
+            max_features=self.columns or ("sqrt" if rows.task.classes else 1.0 / 3.0),
             random_state=derive(self.seed, "random-forest"),
             n_jobs=1,
         )
