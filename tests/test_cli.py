@@ -17,7 +17,9 @@ from faults.broken import good
 from tradewind.cli import main
 from tradewind.core.files import load_state, read_json
 
-COMMANDS = ("run", "report", "backtest", "train", "check", "strategies", "forecasters", "features", "data")
+COMMANDS = (
+    "run", "report", "explain", "compare", "backtest", "train", "tune", "check", "strategies", "forecasters", "features", "runs", "data",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

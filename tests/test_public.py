@@ -21,6 +21,10 @@ HEAVY = {
     "pyarrow",
     "duckdb",
     "lightgbm",
+    "xgboost",
+    "catboost",
+    "optuna",
+    "mlflow",
     "torch",
     "sklearn",
     "scipy",
@@ -33,10 +37,10 @@ HEAVY = {
 WANTED_SECONDS = 0.4
 # fmt: off
 PUBLIC = [
-    "Costs", "Features", "Forecast", "Forecaster", "Labels", "Market", "Outcome",
+    "CompareSettings", "Costs", "Features", "Forecast", "Forecaster", "Labels", "Market", "Outcome",
     "Portfolio", "State", "Strategy", "Target", "TradewindError", "View", "backtest",
-    "checks", "data", "evaluate", "features", "forecaster", "forecasters", "labels",
-    "stats", "strategies", "strategy", "sweep", "synthetic", "walk_forward", "__version__",
+    "checks", "compare", "data", "evaluate", "explain", "features", "forecaster", "forecasters", "labels",
+    "stats", "strategies", "strategy", "sweep", "synthetic", "tune", "walk_forward", "__version__",
 ]
 # fmt: on
 

@@ -138,3 +138,13 @@ def test_train_tunes_on_request(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert code == 2 and "is no setting of the model" in err
     code, _, err = call(capsys, "train", "--market", "btc-1d", "--symbol", "ETH/USD")
     assert code == 2 and "ETH/USD" in err
+
+
+def test_a_comparison_is_tracked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    market(700).to_frame().write_parquet(tmp_path / "bars.parquet")
+    flags = ("--data", "bars.parquet", "--forecasters", "ridge", "--label", "horizon-return", "--features", "relative-price", "--jobs", "1")
+    code, out, err = call(capsys, "compare", *flags, "--train", "400", "--test", "100", "--track")
+    assert code == 0, err
+    (entry,) = tracking.entries(tracking.Store(f"sqlite:///{tmp_path / 'runs' / 'mlruns.db'}"))
+    assert entry["kind"] == "compare" and entry["id"] in out and entry["parameters"]["label"] == "horizon-return"
+    assert {"ridge.net Sharpe", "no-change.net Sharpe"} <= entry["metrics"].keys()

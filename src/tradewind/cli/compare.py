@@ -18,12 +18,14 @@ from tradewind.cli.options import (
     Slippage,
     Symbols,
     Timeframe,
+    Track,
+    TrackTo,
     Window,
     files_of,
     listed,
     setting,
     window,
-)  # fmt: skip
+)
 
 __all__ = ["compare"]
 
@@ -55,13 +57,17 @@ def compare(
     jobs: Annotated[int, typer.Option(help="Processes; they change the time alone.")] = 2,
     fresh: Annotated[bool, typer.Option("--fresh", help="Fit again what is already there.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")] = False,
+    track: Track = False,
+    track_to: TrackTo = None,
 ) -> None:
     """Walk every forecaster forward over a market, score it beside the naive ones, and trade all alike. The same command goes on."""
     from tradewind.evaluate import compare as job
     from tradewind.evaluate.compare_plan import CompareSettings
     from tradewind.evaluate.compare_report import markdown, show
     from tradewind.evaluate.display import bars
+    from tradewind.serve import tracking
 
+    store = tracking.store(track, track_to, out)
     with bars() as progress:
         settings = CompareSettings(
             market=market, data=files_of(files, more), repair=tuple(repair or ()), symbols=listed(symbols) or (), timeframe=timeframe,
@@ -75,3 +81,5 @@ def compare(
     else:
         show(result)
     print(f"page: {result.folder / 'compare.html'}")
+    if store is not None:
+        print(f"tracked: {tracking.log(tracking.of_comparison(result), store)}")

@@ -158,8 +158,8 @@ class Forecast:
     """A model's answer for every row of its inputs; NaN in rows where it could not answer.
 
     `mean` (time, symbol): expected simple return. `probabilities` (time, symbol, class) sum to one over `classes`.
-    `quantiles` (time, symbol, level) of that return at `levels`, ascending along both. `ahead` (time, symbol, step, level): the quantiles of
-    the return over each of several `horizons` (bars). What a model does not give is None.
+    `quantiles` (time, symbol, level) of that return at `levels`, ascending along both. `ahead` (time, symbol, step, level): the quantiles
+    of the return over each of several `horizons` (bars). What a model does not give is None.
     """
 
     mean: Array | None = None

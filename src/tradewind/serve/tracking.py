@@ -22,11 +22,12 @@ from tradewind.core.errors import DataError, MissingExtra
 from tradewind.core.files import canonical_json, read_bytes, sha256
 
 if TYPE_CHECKING:
+    from tradewind.evaluate.comparison import Comparison
     from tradewind.evaluate.run import RunResult
     from tradewind.evaluate.tuned import Tuned
     from tradewind.models.pipeline import TrainingReport
 
-__all__ = ["Entry", "Store", "available", "entries", "flat", "log", "of_run", "of_training", "of_tuned", "store"]
+__all__ = ["Entry", "Store", "available", "entries", "flat", "log", "of_comparison", "of_run", "of_training", "of_tuned", "store"]
 
 EXPERIMENT: Final = "tradewind"
 KEY: Final = "tradewind.key"
@@ -142,6 +143,16 @@ def of_run(result: RunResult) -> Entry:
     key = f"run-{result.id}-{sha256(read_bytes(result.folder / 'result.json'))[:12]}"
     title = f"run {result.id} on {', '.join(result.market.symbols)}"
     return Entry("run", title, key, result.settings.to_dict(), metrics, files, {**verdicts, "tradewind.id": result.id})
+
+
+def of_comparison(result: Comparison) -> Entry:
+    """A comparison of forecasters: its settings, every row's scores as `row.score`, and the files of its folder."""
+    metrics = {f"{row.name}.{name}": score.value for row in result.rows for name, score in row.scores.items()}
+    verdicts = {f"verdict.{row.name}": row.typical.verdict.label for row in result.rows}
+    files = [result.folder / name for name in ("compare.html", "compare.json")]
+    key = f"compare-{result.id}-{sha256(read_bytes(result.folder / 'compare.json'))[:12]}"
+    title = f"compare {result.id} on {', '.join(result.market.symbols)}"
+    return Entry("compare", title, key, result.settings.to_dict(), metrics, files, {**verdicts, "tradewind.id": result.id})
 
 
 def of_tuned(tuned: Tuned) -> Entry:
