@@ -41,15 +41,17 @@ COLUMNS, WINDOW = 32, 60
 
 
 class Pooled(nn.Module):
-    """Attention pooling and a linear head, as anybody would write them."""
+    """Attention asked by the newest row, which is joined to it, and a linear head, as anybody would write them."""
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.score = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, 1))
+        self.key, self.query = nn.Linear(width, width), nn.Linear(width, width, bias=False)
+        self.score = nn.Sequential(nn.Tanh(), nn.Linear(width, 1, bias=False))
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, 1))
 
     def forward(self, rows: Tensor) -> Tensor:
-        return cast(Tensor, self.head((torch.softmax(self.score(rows), dim=1) * rows).sum(dim=1)))
+        shares = torch.softmax(self.score(self.key(rows) + self.query(rows[:, -1:])), dim=1)
+        return cast(Tensor, self.head(torch.cat([(shares * rows).sum(dim=1), rows[:, -1]], dim=1)))
 
 
 class PlainLSTM(nn.Module):

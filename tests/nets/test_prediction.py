@@ -24,7 +24,6 @@ NETS = {
     "price-action-transformer": lambda: PriceActionTransformer(14, window=24),
     "lstm": lambda: LSTM(14, 3, LSTMSizes(window=24)),
     "transformer": lambda: Transformer(14, 7, TransformerSizes(window=24)),
-    "transformer-last": lambda: Transformer(14, 1, TransformerSizes(window=24, pooling="last")),
     "mlp": lambda: MLP(14, 2, MLPSizes(window=24)),
 }
 

@@ -20,9 +20,6 @@ from tradewind.nets.transformer import Transformer, TransformerSizes
 SMALL: dict[str, Callable[[], nn.Module]] = {
     "lstm": lambda: LSTM(3, 1, LSTMSizes(window=6, hidden=12, dropout=0.0)),
     "transformer": lambda: Transformer(3, 1, TransformerSizes(window=6, width=16, heads=2, feedforward=32, dropout=0.0)),
-    "transformer-last": lambda: Transformer(
-        3, 1, TransformerSizes(window=6, width=16, heads=2, feedforward=32, dropout=0.0, pooling="last")
-    ),
     "mlp": lambda: MLP(3, 1, MLPSizes(window=6, hidden=32, dropout=0.0)),
 }
 
@@ -35,10 +32,10 @@ def test_the_sizes_that_were_asked_for() -> None:
     lstm = LSTM(50, 3, LSTMSizes())
     # Per layer and direction: 4 gates of 128 cells on inputs, on themselves, and two biases.
     cells = 2 * 4 * 128 * ((50 + 128 + 2) + (256 + 128 + 2))
-    assert _parameters(lstm) == cells + (256 * 256 + 256 + 256) + (256 * 3 + 3)
+    assert _parameters(lstm) == cells + (2 * 256 * 256 + 256 + 256) + (512 * 3 + 3)
     layer = (128 * 384 + 384) + (128 * 128 + 128) + (128 * 512 + 512) + (512 * 128 + 128) + 4 * 128
-    pooling = 128 * 128 + 128 + 128
-    assert _parameters(Transformer(50, 3, TransformerSizes())) == (50 * 128 + 128) + 2 * layer + 256 + pooling + (128 * 3 + 3)
+    pooling = 2 * 128 * 128 + 128 + 128
+    assert _parameters(Transformer(50, 3, TransformerSizes())) == (50 * 128 + 128) + 2 * layer + 256 + pooling + (256 * 3 + 3)
     assert _parameters(MLP(50, 2, MLPSizes())) == (50 * 256 + 256) + (256 * 256 + 256) + (256 * 2 + 2)
     for net, window in ((lstm, 60), (Transformer(50, 3, TransformerSizes()), 60)):
         assert net(torch.zeros(2, window, 50)).shape == (2, 3)
@@ -46,7 +43,7 @@ def test_the_sizes_that_were_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("sizes", "wrong"),
-    [(LSTMSizes, {"hidden": 0}), (LSTMSizes, {"dropout": 1.0}), (TransformerSizes, {"heads": 3}), (TransformerSizes, {"pooling": "max"}),
+    [(LSTMSizes, {"hidden": 0}), (LSTMSizes, {"dropout": 1.0}), (TransformerSizes, {"heads": 3}),
      (MLPSizes, {"layers": 0}), (MLPSizes, {"window": 1.5})],
     ids=str,
 )  # fmt: skip
@@ -94,10 +91,16 @@ def test_they_learn_what_lies_between_rows(name: str) -> None:
     assert best is not None and best < 0.6
 
 
-def test_pooling_is_a_mean_under_weights_that_sum_to_one() -> None:
+def test_pooling_is_a_mean_under_weights_that_sum_to_one_beside_the_newest_row() -> None:
     with reproducible(0):
         pooling, rows = AttentionPooling(8), torch.randn(3, 5, 8)
     weights = pooling.weights(rows)
     assert (weights > 0).all() and torch.allclose(weights.sum(1), torch.ones(3))
-    torch.testing.assert_close(pooling(rows), torch.einsum("bt,btw->bw", weights, rows))
-    torch.testing.assert_close(pooling(rows[:, :1].expand(-1, 5, -1)), rows[:, 0])
+    mean, newest = pooling(rows).chunk(2, dim=1)
+    torch.testing.assert_close(mean, torch.einsum("bt,btw->bw", weights, rows))
+    torch.testing.assert_close(newest, rows[:, -1])
+    asked = rows.clone()
+    asked[:, -1] += 1.0
+    # The newest row asks: with another one the others weigh differently among themselves.
+    before, after = weights[:, :-1] / weights[:, :-1].sum(1, keepdim=True), pooling.weights(asked)[:, :-1]
+    assert not torch.allclose(before, after / after.sum(1, keepdim=True), atol=1e-4)

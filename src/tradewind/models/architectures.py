@@ -103,7 +103,7 @@ _ATTENDING: Final[Space] = {
 SPACES: Final[dict[str, Space]] = {
     "mlp": {**_LEARNING, "hidden": Choice((32, 64, 128, 256)), "layers": Whole(1, 3)},
     "lstm": {**_LEARNING, "window": Choice((16, 32, 60)), "hidden": Choice((32, 64, 128)), "layers": Whole(1, 2)},
-    "transformer": {**_ATTENDING, "pooling": Choice(("attention", "last"))},
+    "transformer": _ATTENDING,
     "price-action-transformer": _ATTENDING,
 }
 """What may be tuned, by the names of the forecasters."""

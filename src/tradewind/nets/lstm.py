@@ -1,4 +1,4 @@
-"""A bidirectional LSTM over a window of rows, pooled by attention into logits.
+"""A bidirectional LSTM over a window of rows, pooled by attention of the newest row into logits.
 
 Papers: Hochreiter and Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735; Schuster and Paliwal 1997,
 https://doi.org/10.1109/78.650093 (both directions); the sizes are those of the strategy guide that asked for this net. Both directions
@@ -47,7 +47,7 @@ class LSTM(nn.Module):
         self.layers = nn.ModuleList(nn.LSTM(width, sizes.hidden, batch_first=True, bidirectional=True) for width in widths)
         self.dropout = Dropout(sizes.dropout)
         self.pooling = AttentionPooling(2 * sizes.hidden)
-        self.head = nn.Linear(2 * sizes.hidden, outputs)
+        self.head = nn.Linear(4 * sizes.hidden, outputs)
 
     def forward(self, windows: Tensor) -> Tensor:
         rows = windows

@@ -77,7 +77,8 @@ class VariableSelection(nn.Module):
 
     def __init__(self, inputs: int, embedding: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.scale, self.shift = _stacked(inputs, 1, embedding), _zeros(inputs, 1, embedding)
+        # A shift of zero would make the norm after the skip forget an input's size: x * a and 2 * x * a have the same direction.
+        self.scale, self.shift = _uniform(1.0, inputs, 1, embedding), _uniform(1.0, inputs, 1, embedding)
         self.first, self.first_bias = _stacked(inputs, embedding, embedding), _zeros(inputs, 1, embedding)
         self.second, self.second_bias = _stacked(inputs, embedding, embedding), _zeros(inputs, 1, embedding)
         self.gate, self.gate_bias = _stacked(inputs, embedding, 2 * hidden), _zeros(inputs, 1, 2 * hidden)
@@ -138,8 +139,11 @@ def _linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
 
 def _stacked(count: int, inputs: int, outputs: int) -> nn.Parameter:
     """`count` matrices (inputs, outputs), each Xavier uniform by its own sizes."""
-    bound = math.sqrt(6.0 / (inputs + outputs))
-    return nn.Parameter(torch.empty(count, inputs, outputs).uniform_(-bound, bound))
+    return _uniform(math.sqrt(6.0 / (inputs + outputs)), count, inputs, outputs)
+
+
+def _uniform(bound: float, *shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))
 
 
 def _zeros(*shape: int) -> nn.Parameter:

@@ -1,4 +1,4 @@
-"""A pre-norm transformer encoder over a window of rows, pooled by attention, or its last row taken, into logits.
+"""A pre-norm transformer encoder over a window of rows, pooled by attention of the newest row into logits.
 
 Papers: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; Xiong et al. 2020, https://arxiv.org/abs/2002.04745 (normalising before a
 layer, which trains without a warm-up of the learning rate); the sizes are those of the strategy guide that asked for this net.
@@ -14,7 +14,6 @@ from typing import cast, final
 from torch import Tensor, nn
 
 from tradewind.core.limits import whole
-from tradewind.core.settings import require
 from tradewind.nets.dropout import Dropout
 from tradewind.nets.encoder import EncoderLayer
 from tradewind.nets.pooling import AttentionPooling
@@ -22,16 +21,11 @@ from tradewind.nets.price_action_transformer import require_sizes, sinusoids
 
 __all__ = ["Transformer", "TransformerSizes"]
 
-POOLINGS = ("attention", "last")
-
 
 @final
 @dataclass(frozen=True)
 class TransformerSizes:
-    """`window` rows of `width` numbers pass `layers` layers of `heads` heads and `feedforward` hidden units, with `dropout` in each.
-
-    `pooling` is `attention`, all rows weighted, or `last`, the newest row, which has looked at all others.
-    """
+    """`window` rows of `width` numbers pass `layers` layers of `heads` heads and `feedforward` hidden units, with `dropout` in each."""
 
     window: int = 60
     width: int = 128
@@ -39,11 +33,9 @@ class TransformerSizes:
     layers: int = 2
     feedforward: int = 512
     dropout: float = 0.2
-    pooling: str = "attention"
 
     def __post_init__(self) -> None:
         require_sizes(self.window, self.width, self.heads, self.layers, self.feedforward, self.dropout)
-        require(self.pooling in POOLINGS, f"pooling is {self.pooling!r}; it is one of {', '.join(POOLINGS)}")
 
 
 @final
@@ -58,8 +50,8 @@ class Transformer(nn.Module):
         self.dropout = Dropout(sizes.dropout)
         layer = (sizes.width, sizes.heads, sizes.feedforward, sizes.dropout, True)
         self.encoder = nn.Sequential(*(EncoderLayer(*layer) for _ in range(sizes.layers)), nn.LayerNorm(sizes.width))
-        self.pooling = AttentionPooling(sizes.width) if sizes.pooling == "attention" else None
-        self.head = nn.Sequential(Dropout(sizes.dropout), nn.Linear(sizes.width, outputs))
+        self.pooling = AttentionPooling(sizes.width)
+        self.head = nn.Sequential(Dropout(sizes.dropout), nn.Linear(2 * sizes.width, outputs))
         for parameter in self.encoder.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
@@ -67,5 +59,4 @@ class Transformer(nn.Module):
     def forward(self, windows: Tensor) -> Tensor:
         positions = cast(Tensor, self.positions)[: windows.shape[1]]
         encoded = self.encoder(self.dropout(self.embed(windows) + positions))
-        pooled = encoded[:, -1] if self.pooling is None else self.pooling(encoded)
-        return cast(Tensor, self.head(pooled))
+        return cast(Tensor, self.head(self.pooling(encoded)))
