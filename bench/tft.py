@@ -7,7 +7,7 @@ Both read the bundled BTC/USD 15-minute bars: 60 bars in, the returns over 1 to 
 are of the calendar. `ours` computes a bar's variable selection once a batch, `per window` once for every window that holds the bar.
 `oracle` is pytorch-forecasting's net on the very same batches; `oracle, own loader` has them from its TimeSeriesDataSet, as its users do.
 All are trained with AdamW and the same pinball loss on one thread; speeds are samples a second of CPU time, the best of some batches.
-`quality` prints the best validation loss of each seed.
+`quality` prints the best validation loss of each seed; with `--planted` a drift that the window tells is added to the paths.
 """
 
 from __future__ import annotations
@@ -50,8 +50,11 @@ WINDOW: Final = 60
 LEVELS: Final = PRESETS["guide"]["quantiles"]
 
 
-def lessons(rows: int, stride: int) -> tuple[Examples, Examples]:
-    """Examples to learn from and, purged, to stop on: the last fifth of the newest `rows` bars."""
+def lessons(rows: int, stride: int, planted: bool = False) -> tuple[Examples, Examples]:
+    """Examples to learn from and, purged, to stop on: the last fifth of the newest `rows` bars.
+
+    `planted`: to each real path a drift is added that the window tells, so that there is something to learn.
+    """
     market = sample("btc-15m")[-rows:]
     X, y = compute(market, COLUMNS), label("multi-horizon", horizons=tuple(range(1, STEPS + 1)))(market)
     found = training_rows(X, y)
@@ -63,9 +66,19 @@ def lessons(rows: int, stride: int) -> tuple[Examples, Examples]:
         lesson = windowed.lessons(X, part, stride)
         assert lesson is not None
         targets = _paths(y)[part.time, part.symbol][lesson.rows] / unit
-        return Examples(ahead.histories(X, lesson.windows, windowed.scaler), as_tensor(targets), as_tensor(part.weights[lesson.rows]))
+        histories = ahead.histories(X, lesson.windows, windowed.scaler)
+        if planted:
+            targets = targets + _drift(histories)
+        return Examples(histories, as_tensor(targets), as_tensor(part.weights[lesson.rows]))
 
     return examples(learned), examples(stopped)
+
+
+def _drift(histories: Histories) -> Any:
+    """(sample, step): tanh of the newest RSI less that of the return five bars before, growing with the root of the step."""
+    scores = histories.windows.gather(torch.arange(len(histories))).double().numpy()
+    told = np.tanh(scores[:, -1, COLUMNS.index("rsi_14")]) - np.tanh(scores[:, -6, COLUMNS.index("return_1")])
+    return told[:, None] * np.sqrt(np.arange(1, STEPS + 1) / STEPS)
 
 
 def _paths(y: Labels) -> Any:
@@ -264,6 +277,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=6000)
     parser.add_argument("--stride", type=int, default=2)
+    parser.add_argument("--planted", action="store_true")
     parser.add_argument("--kinds", nargs="+", default=["ours", "shuffled", "per window", "oracle"])
     asked = parser.parse_args()
     if asked.what == "speed":
@@ -273,12 +287,19 @@ def main() -> None:
                 line = {"bench": "tft speed", "net": name, "hidden": hidden, "embedding": asked.embedding, "batch": asked.batch}
                 print(json.dumps({**line, "samples_per_second": round(rate, 1)}), flush=True)
         return
-    parts = lessons(asked.rows, asked.stride)
+    parts = lessons(asked.rows, asked.stride, asked.planted)
     hidden = (asked.hidden or [32])[0]
     for kind in asked.kinds:
         for seed in range(asked.seeds):
             found = quality(kind, hidden, asked.embedding, asked.epochs, seed, parts)
-            line = {"bench": "tft quality", "net": kind, "seed": seed, "hidden": hidden, "samples": [len(part) for part in parts]}
+            line = {
+                "bench": "tft quality",
+                "net": kind,
+                "seed": seed,
+                "hidden": hidden,
+                "planted": asked.planted,
+                "samples": [len(part) for part in parts],
+            }
             print(json.dumps({**line, **found}), flush=True)
 
 
