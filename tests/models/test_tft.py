@@ -79,7 +79,8 @@ def test_a_forecast_has_quantiles_of_every_horizon(fitted: tuple[TFT, Features])
 
 def test_it_tells_symbols_apart_and_means_their_mean_by_a_stranger() -> None:
     X, y = paths(n=500, missing=0.0)
-    model = TFT(**{**TINY, "epochs": 20, "learning_rate": 0.02, "stride": 1}).fit(X[:400], y[:400])
+    settings = {**TINY, "hidden": 16, "epochs": 25, "patience": 25, "batch": 32, "clip": 1.0, "learning_rate": 0.01}
+    model = TFT(**settings).fit(X[:400], y[:400])
     later = X[400:]
     mean = model.predict(later).mean
     assert mean is not None
