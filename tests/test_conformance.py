@@ -39,6 +39,7 @@ FORECASTERS: dict[str, dict[str, Any]] = {
     "transformer": SMALL_NET,
     "lstm": {**SMALL_TRAINING, "window": 4, "hidden": 8, "layers": 1},
     "mlp": {**SMALL_TRAINING, "hidden": 16},
+    "tft": {**SMALL_TRAINING, "window": 4, "hidden": 8, "heads": 2, "layers": 1, "embedding": 4},
 }
 STRATEGIES: dict[str, dict[str, Any]] = {
     **{name: {"forecaster_settings": settings} for name, settings in FORECASTERS.items()},
@@ -49,7 +50,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
         "training": {"epochs": 20, "patience": 20, "batch": 16, "learning_rate": 0.01},
     },
 }
-SLOW = {"price-action-transformer", "transformer", "lstm", "random-forest", "stacking", "voting"}
+SLOW = {"price-action-transformer", "transformer", "lstm", "tft", "random-forest", "stacking", "voting"}
 LIGHT = ("contract", "same-seed-same-fit", "fit-sees-no-future", "batch-equals-stream", "save-and-restore", "touches-nothing-else")
 LIGHT_FORECASTER = ("contract", "same-seed-same-fit", "save-and-restore", "touches-nothing-else", "learns-the-obvious")
 

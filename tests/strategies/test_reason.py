@@ -56,8 +56,8 @@ def test_rules_tell_what_they_compare_as_it_is_and_since_when(name: str, compare
 
 
 def test_rules_that_may_not_go_short_say_so() -> None:
-    rule: Any = tw.strategy("ema-cross", long_only=True)
-    told = {rule.explain(_view(BARS[: t + 1]), 1).words[0] for t in _listed(1)}
+    rule: Any = tw.strategy("ema-cross", fast=5, slow=20, long_only=True)
+    told = {rule.explain(_view(BARS[: t + 1]), 1).words[0] for t in range(60, len(BARS), 20)}
     assert any("may not go short" in words for words in told)
 
 
