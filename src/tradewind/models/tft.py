@@ -8,8 +8,7 @@ Fails on few rows, where it learns noise, and where markets close at night, whos
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Final, Self, TypeAlias, final
 
 import numpy as np
@@ -21,21 +20,20 @@ from tradewind.core.seeds import derive
 from tradewind.core.settings import choose, require
 from tradewind.core.spaces import Choice, Real, Space, Whole
 from tradewind.core.types import Array, Features, Forecast, Labels, State
-from tradewind.models.base import Forecaster
 from tradewind.models.contributions import Contributions
 from tradewind.models.gradients import ending_in
-from tradewind.models.neural import NeuralSettings
 from tradewind.models.quantiles import mean_of_quantiles, rearranged
 from tradewind.models.rows import Rows, Task, fitted, softmax, training_rows
 from tradewind.models.tft_inputs import Ahead
 from tradewind.models.tft_reading import Interpretation, attribute, interpret
-from tradewind.models.windowed import REACH, WindowedRows, as_tensor
+from tradewind.models.windowed import as_tensor
+from tradewind.models.windowed_net import WindowedNet
 from tradewind.nets import losses
-from tradewind.nets.checkpoint import load_net, net_state
+from tradewind.nets.checkpoint import load_net
 from tradewind.nets.device import reproducible
 from tradewind.nets.prediction import answer
 from tradewind.nets.tft import TemporalFusionTransformer, TFTSizes
-from tradewind.nets.training import Diverged, Epoch, Examples, Training, train
+from tradewind.nets.training import Examples
 from tradewind.nets.windows import Windows
 
 __all__ = ["PRESETS", "SPACES", "TFT"]
@@ -86,30 +84,19 @@ SLOTS: Final = 4
 
 
 @final
-class TFT(Forecaster):
+class TFT(WindowedNet[TemporalFusionTransformer]):
     """Windows of rows, their symbol and the calendar ahead in; quantiles of returns, or class probabilities, out.
 
     `settings` are a `preset` of PRESETS, TFTSizes and NeuralSettings, as plain keywords. A forecast of returns has `mean` and
-    `quantiles` of the label's own horizon, and `ahead` for all its `horizons`. `window` is the rows of history that answer one row: the
-    rows of a window are the symbol's last usable ones, found among twice as many of the panel. A symbol that the fit has not seen is
-    taken for the mean of those it has. After `fit`, `training` tells how it went, None where there was nothing to train, and `notes` what
-    was out of the ordinary. `progress`, where set, hears every epoch.
+    `quantiles` of the label's own horizon, and `ahead` for all its `horizons`. A symbol that the fit has not seen is taken for the mean of
+    those it has.
     """
 
     def __init__(self, preset: str = "guide", seed: int = 0, **settings: Any) -> None:
-        self.seed = seed
-        self._configure({**choose(preset, PRESETS, "preset"), **settings})
-        self.training: Training | None = None
-        self.notes: tuple[str, ...] = ()
-        self.progress: Callable[[Epoch], None] | None = None
-        self._task: Task | None = None
-        self._ahead = Ahead((), (1,), 1)
-        self._step = 0
+        super().__init__("tft", TFTSizes, {**choose(preset, PRESETS, "preset"), **settings}, seed)
+        require(bool(self.settings.quantiles), "a tft needs quantiles, such as (0.1, 0.5, 0.9)")
+        self._ahead, self._step = Ahead((), (1,), 1), 0
         self._unit: Array = np.ones(1)
-        self._net: TemporalFusionTransformer | None = None
-
-    def reseed(self, seed: int) -> None:
-        self.seed = seed
 
     def fit(self, X: Features, y: Labels) -> Self:
         """Learn from the rows before the purged tail and stop on the tail.
@@ -130,20 +117,6 @@ class TFT(Forecaster):
         require(y.horizons == answers.horizons, f"one part has the horizons {y.horizons}, the other {answers.horizons}")
         rows = training_rows(X, y)
         return self._learn((X, y, rows), (later, answers, training_rows(later, answers).facing(rows.task)))
-
-    def predict(self, X: Features) -> Forecast:
-        fitted(self._task).check(X)
-        return self._forecast(X, self._windowed.find(X), 0)
-
-    def predict_last(self, X: Features) -> Forecast:
-        """The last row of `predict(X)` alone, (1, symbol, ...), without asking about the others."""
-        fitted(self._task).check(X)
-        found = self._windowed.find(X)
-        return self._forecast(X, found.take(found.time == len(X) - 1), len(X) - 1)
-
-    def answerable(self, X: Features) -> NDArray[np.bool_]:
-        """(time, symbol): the rows of `X` that have a whole window up to them, fitted or not."""
-        return self._windowed.answerable(X)
 
     def interpretation(self, X: Features, rows: NDArray[np.int64] | None = None) -> Interpretation:
         """The selection and attention weights behind the answers to `rows` (n, 2) of (time, symbol), by default all that have one.
@@ -169,14 +142,6 @@ class TFT(Forecaster):
         values, base, total = parts.values[0] * scale, parts.base * scale, parts.total * scale
         return Contributions(values, base, total, inputs, task.names, unit, "integrated gradients")
 
-    def checkpoints(self) -> tuple[tuple[Epoch, State], ...]:
-        """The best epochs, as many as `keep` says, the best first, each with the state that this forecaster would have with its weights."""
-        kept = () if self.training is None else self.training.kept
-        return tuple((line, self._state(weights)) for line, weights in kept)
-
-    def state(self) -> State:
-        return self._state(None if self._net is None else net_state(self._net))
-
     def restore(self, state: State) -> Self:
         """Rebuild the net from the state alone, in the size that was saved. Raises StateError when it holds another model."""
         task, saved, unit = Task.restore(state), state.values.get("settings"), state.arrays.get("unit")
@@ -192,43 +157,18 @@ class TFT(Forecaster):
             load_net(self._net, state.child("net"))
         return self
 
-    def _configure(self, chosen: dict[str, Any]) -> None:
-        """Take settings apart into the net's sizes and the others, refusing unknown ones."""
-        sizes = TFTSizes.__dataclass_fields__
-        known = {**sizes, **NeuralSettings.__dataclass_fields__, "preset": None, "seed": None}
-        for key in chosen:
-            choose(key, known, "setting of forecaster 'tft':")
-        self.sizes = TFTSizes(**{key: value for key, value in chosen.items() if key in sizes})
-        self.settings = NeuralSettings(**{key: value for key, value in chosen.items() if key not in sizes})
-        require(bool(self.settings.quantiles), "a tft needs quantiles, such as (0.1, 0.5, 0.9)")
-        self._windowed = WindowedRows(self.sizes.window, self.settings.gaps)
-        self.window = REACH * self.sizes.window
-
     def _learn(self, learned: _Part, stopped: _Part) -> Self:
-        X, y, rows = learned
-        task = replace(rows.task, present=tuple(p for i, p in enumerate(rows.task.present) if (rows.y == i).any()))
-        rows, horizons = rows.facing(task), (y.horizon,) if y.classes else y.horizons
-        self._task, self._net, self.training, self._step = task, None, None, horizons.index(y.horizon)
-        self._windowed.fit(X, rows)
-        self._ahead, self._unit = Ahead.of(X, horizons), np.ones(len(horizons))
-        self.notes = self._windowed.notes(rows)
+        X, y, rows = learned[0], learned[1], self._face(learned[0], learned[2])
+        task, horizons = rows.task, (y.horizon,) if y.classes else y.horizons
+        self._ahead, self._unit, self._step = Ahead.of(X, horizons), np.ones(len(horizons)), horizons.index(y.horizon)
         if task.settled:
             return self
         if not task.classes:
             # Returns are small numbers, and grow with the horizon; in units of their own size every step counts alike.
             size = np.sqrt(np.mean(_targets(y, rows) ** 2, axis=0))
             self._unit = np.where(size > 0, size, 1.0)
-        examples = self._examples(X, y, rows)
-        if examples is None:
-            raise DataError(f"no learned row has {self.sizes.window} usable rows up to it; fit on more bars or set a smaller window")
-        validation = self._examples(stopped[0], stopped[1], stopped[2].facing(task))
-        net, seed, loss = self._build(task), derive(self.seed, "tft"), self._loss(task)
-        try:
-            self.training = train(net, examples, validation, loss, self.settings.training(), seed, self.progress)
-        except Diverged as error:
-            raise error.because(self._windowed.strangest(X, rows)) from None
-        self.notes += self.training.notes
-        self._net = net
+        examples, validation = self._examples(X, y, rows), self._examples(stopped[0], stopped[1], stopped[2].facing(task))
+        self._teach(self._build(task), X, rows, examples, validation, self._loss(task))
         return self
 
     def _examples(self, X: Features, y: Labels, rows: Rows) -> Examples | None:
@@ -262,10 +202,8 @@ class TFT(Forecaster):
         return self._net, found if rows is None else ending_in(found, rows, X)
 
     def _forecast(self, X: Features, found: Windows, start: int) -> Forecast:
-        """The answers to `found`, as the forecast of the rows of `X` from `start` on."""
         task = fitted(self._task)
-        usable = np.zeros((len(X) - start, len(X.symbols)), dtype=np.bool_)
-        usable[found.time - start, found.symbol] = True
+        usable = self._usable(X, found, start)
         if task.settled:
             return task.settle(usable)
         assert self._net is not None
@@ -280,11 +218,8 @@ class TFT(Forecaster):
         mean = mean_of_quantiles(quantiles, levels)
         return Forecast(mean=mean, quantiles=quantiles, levels=levels, ahead=ahead, horizons=horizons)
 
-    def _state(self, weights: State | None) -> State:
-        settings = {**asdict(self.sizes), **asdict(self.settings), "quantiles": list(self.settings.quantiles)}
-        values = {"task": fitted(self._task).state(), "settings": settings, "step": self._step}
-        state = State(values, {"unit": self._unit.copy()}).nest("windowed", self._windowed.state()).nest("ahead", self._ahead.state())
-        return state if weights is None else state.nest("net", weights)
+    def _told(self) -> State:
+        return State({"step": self._step}, {"unit": self._unit.copy()}).nest("ahead", self._ahead.state())
 
 
 _Part: TypeAlias = tuple[Features, Labels, Rows]
