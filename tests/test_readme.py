@@ -21,6 +21,14 @@ def test_the_first_example_prints_what_stands_below_it(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
+def test_a_forecaster_by_hand_answers(tmp_path: Path) -> None:
+    asked = blocks("python")[1] + "\nimport numpy as np\nanswers = f.predict(X[2500:4000]).probabilities\n"
+    asked += "print(answers.shape, np.allclose(np.nansum(answers[-1000:], axis=2), 1.0))"
+    done = subprocess.run([sys.executable, "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(1500, 1, 3) True\n"
+
+
 def test_your_own_strategy_passes(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", blocks("python")[1]], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", blocks("python")[2]], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
