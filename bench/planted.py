@@ -27,7 +27,7 @@ import numpy as np
 import tradewind as tw
 from tradewind.cli.options import setting
 from tradewind.core.files import read_json, write_json
-from tradewind.evaluate.forecasts import Question, forecast_forward
+from tradewind.evaluate.comparing.forecasts import Question, forecast_forward
 from tradewind.evaluate.identity import digest
 from tradewind.evaluate.parallel import run_all
 from tradewind.evaluate.splits import WalkForward

@@ -30,7 +30,7 @@ AT_HOME = {
     "pyarrow": "data/",
     "ccxt": "data/exchange.py",
     "mlflow": "serve/tracking.py",
-    "optuna": "evaluate/study.py",
+    "optuna": "evaluate/tuning/study.py",
     "lightgbm": "models/boosting.py",
     "xgboost": "models/xgboost.py",
     "catboost": "models/catboost.py",

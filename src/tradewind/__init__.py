@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from tradewind.core.types import Features, Forecast, Labels, Outcome, Portfolio, State, Target, View
     from tradewind.data import synthetic
     from tradewind.engine import backtest
-    from tradewind.evaluate.compare import compare
-    from tradewind.evaluate.compare_plan import CompareSettings
-    from tradewind.evaluate.explain import explain
-    from tradewind.evaluate.tune import tune
+    from tradewind.evaluate.comparing.compare import compare
+    from tradewind.evaluate.comparing.plan import CompareSettings
+    from tradewind.evaluate.explaining.explain import explain
+    from tradewind.evaluate.tuning.tune import tune
     from tradewind.evaluate.walk_forward import walk_forward
     from tradewind.models.base import Forecaster
     from tradewind.models.registry import forecaster, forecasters
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tradewind.strategies.registry import strategy
 
 _HOMES: Final = {
-    "CompareSettings": "tradewind.evaluate.compare_plan:CompareSettings",
+    "CompareSettings": "tradewind.evaluate.comparing.plan:CompareSettings",
     "Costs": "tradewind.simulate.costs:Costs",
     "Features": "tradewind.core.types:Features",
     "Forecast": "tradewind.core.types:Forecast",
@@ -46,10 +46,10 @@ _HOMES: Final = {
     "View": "tradewind.core.types:View",
     "backtest": "tradewind.engine:backtest",
     "checks": "tradewind.checks",
-    "compare": "tradewind.evaluate.compare:compare",
+    "compare": "tradewind.evaluate.comparing.compare:compare",
     "data": "tradewind.data",
     "evaluate": "tradewind.evaluate",
-    "explain": "tradewind.evaluate.explain:explain",
+    "explain": "tradewind.evaluate.explaining.explain:explain",
     "features": "tradewind.features",
     "forecaster": "tradewind.models.registry:forecaster",
     "forecasters": "tradewind.models.registry:forecasters",
@@ -59,7 +59,7 @@ _HOMES: Final = {
     "strategy": "tradewind.strategies.registry:strategy",
     "sweep": "tradewind.simulate.sweep:sweep",
     "synthetic": "tradewind.data.synthetic",
-    "tune": "tradewind.evaluate.tune:tune",
+    "tune": "tradewind.evaluate.tuning.tune:tune",
     "walk_forward": "tradewind.evaluate.walk_forward:walk_forward",
 }
 

@@ -61,10 +61,10 @@ def compare(
     track_to: TrackTo = None,
 ) -> None:
     """Walk every forecaster forward over a market, score it beside the naive ones, and trade all alike. The same command goes on."""
-    from tradewind.evaluate import compare as job
-    from tradewind.evaluate.compare_plan import CompareSettings
-    from tradewind.evaluate.compare_report import markdown, show
-    from tradewind.evaluate.display import bars
+    from tradewind.evaluate.comparing import compare as job
+    from tradewind.evaluate.comparing.plan import CompareSettings
+    from tradewind.evaluate.comparing.report import markdown, show
+    from tradewind.evaluate.pages.display import bars
     from tradewind.serve import tracking
 
     store = tracking.store(track, track_to, out)

@@ -21,7 +21,7 @@ def fetch(
     """Download closed bars into a store; run it again to continue."""
     from tradewind.core.clock import SystemClock, parse_duration, parse_time
     from tradewind.data import fetch as download
-    from tradewind.evaluate.display import bars
+    from tradewind.evaluate.pages.display import bars
 
     start, step = parse_time(since), parse_duration(timeframe)
     total = max(1, (SystemClock().now() - start) // step)

@@ -26,10 +26,10 @@ def explain(
     """Why a run decided what it did at a bar; without --at, what a row leant on over all its test parts. Exit code 1 if the decision
     taken again is not the one on record."""
     from tradewind.core.files import canonical_json
-    from tradewind.evaluate import explain_report as report
-    from tradewind.evaluate.display import bars
-    from tradewind.evaluate.explain import explain as decision
-    from tradewind.evaluate.importance import overview
+    from tradewind.evaluate.explaining import report
+    from tradewind.evaluate.explaining.explain import explain as decision
+    from tradewind.evaluate.explaining.importance import overview
+    from tradewind.evaluate.pages.display import bars
 
     if at is not None:
         one = decision(run, at, row, symbol, tuple(files or ()))

@@ -40,7 +40,7 @@ def train(
     track_to: TrackTo = None,
 ) -> None:
     """Train one forecaster on bars, judge it on a part that it never saw, and save it."""
-    from tradewind.evaluate.display import bars
+    from tradewind.evaluate.pages.display import bars
     from tradewind.models.pipeline import train as pipeline
     from tradewind.serve import tracking
 
@@ -77,7 +77,7 @@ def _sample(market: str, symbol: str | None, timeframe: str | None) -> Market:
 
 def _sorted(changes: list[str] | None, tune: bool, flags: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the lessons are made of, flags included, and the settings of the model. Raises SettingsError for what is said twice."""
-    from tradewind.evaluate.search import read_change
+    from tradewind.evaluate.tuning.search import read_change
 
     said = dict((read_change if tune else setting)(change) for change in changes or ())
     for key in _PLACES & said.keys():
@@ -92,7 +92,7 @@ def _tuned(
     source: Any, model: str, out: str, search: dict[str, Any], lessons: dict[str, Any], budget: dict[str, Any], progress: Any
 ) -> dict[str, Any]:
     """The settings that a search found; the study lies beside the model, in `out`-tuning."""
-    from tradewind.evaluate.tune_forecaster import tune_forecaster
+    from tradewind.evaluate.tuning.tune_forecaster import tune_forecaster
 
     known = {name: value for name, value in lessons.items() if name not in ("test", "embargo")}
     tuned = tune_forecaster(source, model, f"{out.rstrip('/')}-tuning", search=search, progress=progress, **known, **budget)

@@ -67,7 +67,7 @@ def run(
 ) -> None:
     """Walk every strategy forward over a market and judge each beside buy-and-hold. The same command takes up the same run."""
     from tradewind.evaluate import run as job
-    from tradewind.evaluate.display import bars
+    from tradewind.evaluate.pages.display import bars
     from tradewind.evaluate.plan import ROWS, RunSettings
     from tradewind.serve import tracking
 
@@ -91,7 +91,7 @@ def run(
 def report(folder: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, runs/<id>.")]) -> None:
     """Write the report and results of a finished run again, from its folds on disk."""
     from tradewind.evaluate import run as job
-    from tradewind.evaluate.display import bars
+    from tradewind.evaluate.pages.display import bars
 
     with bars() as progress:
         result = job.rerun(Path(folder) / "manifest.json", Path(folder).resolve().parent, fresh=False, progress=progress)
@@ -110,7 +110,7 @@ def backtest(
     page: Annotated[str | None, typer.Option("--report", metavar="FILE.html", help="Also write a report.")] = None,
 ) -> None:
     """What recorded targets would have earned, judged beside buy-and-hold; it counts as a trial."""
-    from tradewind.evaluate.display import show
+    from tradewind.evaluate.pages.display import show
     from tradewind.evaluate.recorded import judge_targets
     from tradewind.simulate.costs import Costs
 
@@ -137,7 +137,7 @@ def check(place: Annotated[str, typer.Argument(metavar="MODULE:NAME", help="A st
 
 
 def _tell(result: RunResult) -> None:
-    from tradewind.evaluate.display import show
+    from tradewind.evaluate.pages.display import show
 
     show(result.report_rows())
     print(f"report: {result.folder / 'report.html'}")

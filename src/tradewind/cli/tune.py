@@ -60,10 +60,10 @@ def tune(
     track_to: TrackTo = None,
 ) -> None:
     """Search a strategy's settings on the earlier bars, and judge the best on bars that no trial saw. The same command continues."""
-    from tradewind.evaluate.display import bars, show
+    from tradewind.evaluate.pages.display import bars, show
     from tradewind.evaluate.plan import RunSettings, load_market
-    from tradewind.evaluate.search import read_change
-    from tradewind.evaluate.tune import tune as job
+    from tradewind.evaluate.tuning.search import read_change
+    from tradewind.evaluate.tuning.tune import tune as job
     from tradewind.serve import tracking
 
     store = tracking.store(track, track_to, out)

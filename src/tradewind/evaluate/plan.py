@@ -10,7 +10,7 @@ from tradewind.core.market import Market
 from tradewind.core.protocols import Strategy
 from tradewind.core.settings import build, choose, require
 from tradewind.evaluate.identity import digest
-from tradewind.evaluate.search import merge
+from tradewind.evaluate.tuning.search import merge
 from tradewind.simulate.costs import Costs
 from tradewind.strategies.registry import names, strategy
 

@@ -16,7 +16,7 @@ from tradewind.core.market import Market
 from tradewind.core.types import Array, Targets
 from tradewind.engine import Backtest, backtest
 from tradewind.evaluate.ledger import Trials
-from tradewind.evaluate.report import Page, Row, write
+from tradewind.evaluate.pages.report import Page, Row, write
 from tradewind.evaluate.verdict import Verdict, judge
 from tradewind.simulate.account import Record
 from tradewind.simulate.costs import Costs

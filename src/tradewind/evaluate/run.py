@@ -24,9 +24,9 @@ from tradewind.engine import backtest
 from tradewind.evaluate.identity import digest, package_digest
 from tradewind.evaluate.ledger import Ledger, Trials
 from tradewind.evaluate.manifest import FORMAT, differences, git_state, read_manifest, versions
+from tradewind.evaluate.pages.report import Page, Row, write
 from tradewind.evaluate.parallel import run_all
 from tradewind.evaluate.plan import RunSettings, load_market
-from tradewind.evaluate.report import Page, Row, write
 from tradewind.evaluate.result import Result
 from tradewind.evaluate.walk_forward import walk_forward, windows
 from tradewind.evaluate.workplace import claimed, packed, unpacked

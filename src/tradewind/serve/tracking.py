@@ -22,9 +22,9 @@ from tradewind.core.errors import DataError, MissingExtra
 from tradewind.core.files import canonical_json, read_bytes, sha256
 
 if TYPE_CHECKING:
-    from tradewind.evaluate.comparison import Comparison
+    from tradewind.evaluate.comparing.comparison import Comparison
     from tradewind.evaluate.run import RunResult
-    from tradewind.evaluate.tuned import Tuned
+    from tradewind.evaluate.tuning.tuned import Tuned
     from tradewind.models.pipeline import TrainingReport
 
 __all__ = ["Entry", "Store", "available", "entries", "flat", "log", "of_comparison", "of_run", "of_training", "of_tuned", "store"]
