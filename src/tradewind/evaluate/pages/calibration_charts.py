@@ -15,11 +15,11 @@ from tradewind.stats.scores import Calibration
 
 __all__ = ["calibration_chart"]
 
-WIDTH: Final = 420
-LEFT: Final = 46
-TOP: Final = 10
+WIDTH: Final = 446
+LEFT: Final = 72
+TOP: Final = 18
 SIDE: Final = 360
-BOTTOM: Final = 36
+BOTTOM: Final = 52
 LEAST: Final = 1.5
 MOST: Final = 6.0
 """Radii of a circle for no rows, and for all rows of its curve."""
@@ -40,10 +40,10 @@ def calibration_chart(curves: Mapping[str, Calibration], x: str = "forecast", y:
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{edge}" y1="{up:.1f}" y2="{up:.1f}"/>')
         parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{TOP + SIDE}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 6}" y="{up + 4:.1f}" text-anchor="end">{value:g}</text>')
-        parts.append(f'<text class="tick" x="{at:.1f}" y="{TOP + SIDE + 15}" text-anchor="middle">{value:g}</text>')
+        parts.append(f'<text class="tick" x="{at:.1f}" y="{TOP + SIDE + 20}" text-anchor="middle">{value:g}</text>')
     middle = TOP + SIDE / 2
-    parts.append(f'<text class="tick" x="{_across(0.5):.1f}" y="{TOP + SIDE + 31}" text-anchor="middle">{escape(x)}</text>')
-    parts.append(f'<text class="tick" x="12" y="{middle}" text-anchor="middle" transform="rotate(-90 12 {middle})">{escape(y)}</text>')
+    parts.append(f'<text class="tick" x="{_across(0.5):.1f}" y="{TOP + SIDE + 43}" text-anchor="middle">{escape(x)}</text>')
+    parts.append(f'<text class="tick" x="18" y="{middle}" text-anchor="middle" transform="rotate(-90 18 {middle})">{escape(y)}</text>')
     parts.append(f'<line class="across" x1="{_across(0)}" x2="{_across(1)}" y1="{_down(0)}" y2="{_down(1)}"/>')
     parts.extend(_curve(k, name, curve, x, y) for k, name, curve in drawn)
     return "".join(parts) + "</svg>"
