@@ -148,3 +148,6 @@ def test_a_comparison_is_tracked(capsys: pytest.CaptureFixture[str], tmp_path: P
     (entry,) = tracking.entries(tracking.Store(f"sqlite:///{tmp_path / 'runs' / 'mlruns.db'}"))
     assert entry["kind"] == "compare" and entry["id"] in out and entry["parameters"]["label"] == "horizon-return"
     assert {"ridge.net Sharpe", "no-change.net Sharpe"} <= entry["metrics"].keys()
+    (found,) = runs.found(tmp_path / "runs")
+    assert found.kind == "compare" and found.best in ("no-change", "base-rate", "ridge") and found.verdict
+    assert found.metrics["ridge.net Sharpe"] == entry["metrics"]["ridge.net Sharpe"] and found.settings["label"] == "horizon-return"

@@ -23,8 +23,8 @@ _SHOWN: Final = 12
 @final
 @dataclass(frozen=True)
 class Record:
-    """One run, tuning or training: `made` UTC ns, `about` in a few words; the `best` row's `sharpe` and `verdict`; `settings` and `metrics`
-    by dotted name.
+    """One run, comparison, tuning or training: `made` UTC ns, `about` in a few words; the `best` row's `sharpe` and `verdict`; `settings` and
+    `metrics` by dotted name.
     """
 
     id: str
@@ -39,14 +39,14 @@ class Record:
 
 
 def found(folder: str | Path) -> list[Record]:
-    """The finished runs and tunings in `folder`, the newest first; those that were begun and not finished are left out.
+    """The finished runs, comparisons and tunings in `folder`, the newest first; those that were begun and not finished are left out.
 
     Raises DataError when there is no such folder, and for files that cannot be read, naming them.
     """
     place = Path(folder)
     if not place.is_dir():
         raise DataError(f"{place}: is no folder; give the --out of the runs")
-    records = [_of_folder(path.parent) for path in sorted(place.glob("*/result.json"))]
+    records = [_of_file(path) for name in ("result.json", "compare.json") for path in sorted(place.glob(f"*/{name}"))]
     return sorted(records, key=lambda record: (-record.made, record.id))
 
 
@@ -92,13 +92,27 @@ def compare(one: Record, other: Record) -> list[tuple[str, str, str]]:
     return [*lines, *((name, _word(one.metrics.get(name)), _word(other.metrics.get(name))) for name in _names(one.metrics, other.metrics))]
 
 
-def _of_folder(folder: Path) -> Record:
-    result = read_json(folder / "result.json")
-    made = (folder / "result.json").stat().st_mtime_ns
+def _of_file(path: Path) -> Record:
+    result, made = read_json(path), path.stat().st_mtime_ns
     try:
-        return _of_run(folder, result, made) if "rows" in result else _of_tuned(folder, result, made)
+        if path.name == "compare.json":
+            return _of_comparison(result, made)
+        return _of_run(path.parent, result, made) if "rows" in result else _of_tuned(path.parent, result, made)
     except (KeyError, TypeError, AttributeError) as error:
-        raise TradewindError(f"{folder / 'result.json'}: is not the result of a run or a tuning ({error!r}); move it away") from None
+        raise TradewindError(f"{path}: is not the result of a run, a comparison or a tuning ({error!r}); move it away") from None
+
+
+def _of_comparison(result: Mapping[str, Any], made: int) -> Record:
+    rows, data = result["rows"], result["data"]
+    best, ratio = _best({name: row["scores"]["net Sharpe"]["value"] for name, row in rows.items()})
+    about = f"{', '.join(data['symbols'])} {data['timeframe']}, {result['settings']['label']}, {len(rows)} forecasters"
+    metrics = tracking.flat({name: {score: told["value"] for score, told in row["scores"].items()} for name, row in rows.items()})
+    settings = {**tracking.flat(result["settings"]), "data.digest": data["digest"]}
+    verdict = ""
+    if best:
+        accounts, typical = list(rows[best]["accounts"]), str(rows[best]["typical"]["seed"])
+        verdict = rows[best]["verdicts"][accounts.index(typical)]
+    return Record(result["id"], "compare", made, about, best, ratio, verdict, settings, metrics)
 
 
 def _of_run(folder: Path, result: Mapping[str, Any], made: int) -> Record:
