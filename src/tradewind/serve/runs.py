@@ -23,8 +23,8 @@ _SHOWN: Final = 12
 @final
 @dataclass(frozen=True)
 class Record:
-    """One run, comparison, tuning or training: `made` UTC ns, `about` in a few words; the `best` row's `sharpe` and `verdict`; `settings` and
-    `metrics` by dotted name.
+    """One run, comparison, tuning or training: `made` UTC ns, `about` in a few words; the `best` row's `sharpe` and `verdict`; `settings`
+    and `metrics` by dotted name.
     """
 
     id: str
