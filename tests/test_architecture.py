@@ -17,12 +17,19 @@ ROOT = Path(tradewind.__file__).parent
 FLOORS = {
     "core": 1,
     **dict.fromkeys(("data", "features", "labels", "nets", "simulate", "stats"), 2),
-    **dict.fromkeys(("models", "venues"), 3),
+    **dict.fromkeys(("models", "venues", "rl"), 3),
     **dict.fromkeys(("engine", "strategies"), 4),
     **dict.fromkeys(("evaluate", "checks", "serve"), 5),
     **dict.fromkeys(("cli", "__main__"), 6),
 }
-PURE = {"features": {"numba"}, "labels": {"numba"}, "simulate": {"numba"}, "stats": {"numba", "scipy"}, "nets": {"numba", "torch"}}
+PURE = {
+    "features": {"numba"},
+    "labels": {"numba"},
+    "simulate": {"numba"},
+    "stats": {"numba", "scipy"},
+    "nets": {"numba", "torch"},
+    "rl": {"numba", "torch", "gymnasium"},
+}
 """Packages that may stand on numpy and these alone, so that they run on a bare GPU machine."""
 AT_HOME = {
     "duckdb": "data/",

@@ -1,0 +1,53 @@
+"""Reinforcement learning: a fast market to act in, and agents that learn to act in any Gymnasium environment."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from tradewind.rl.base import Agent
+    from tradewind.rl.check import check_environment
+    from tradewind.rl.d3qn import D3QN, D3QNConfig
+    from tradewind.rl.double_dqn import DoubleDQN, DoubleDQNConfig
+    from tradewind.rl.evaluation import evaluate
+    from tradewind.rl.known_optimum import KnownOptimum
+    from tradewind.rl.ppo import PPO, PPOConfig
+    from tradewind.rl.rainbow import Rainbow, RainbowConfig
+    from tradewind.rl.registry import agent, agents
+    from tradewind.rl.rewards import Reward
+    from tradewind.rl.trading_env import TradingEnv
+    from tradewind.rl.trading_vector_env import TradingVectorEnv
+    from tradewind.rl.twin_d3qn import TwinD3QN, TwinD3QNConfig
+
+_HOMES: Final = {
+    "Agent": "base",
+    "D3QN": "d3qn",
+    "D3QNConfig": "d3qn",
+    "DoubleDQN": "double_dqn",
+    "DoubleDQNConfig": "double_dqn",
+    "KnownOptimum": "known_optimum",
+    "PPO": "ppo",
+    "PPOConfig": "ppo",
+    "Rainbow": "rainbow",
+    "RainbowConfig": "rainbow",
+    "Reward": "rewards",
+    "TradingEnv": "trading_env",
+    "TradingVectorEnv": "trading_vector_env",
+    "TwinD3QN": "twin_d3qn",
+    "TwinD3QNConfig": "twin_d3qn",
+    "agent": "registry",
+    "agents": "registry",
+    "check_environment": "check",
+    "evaluate": "evaluation",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tradewind.rl' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"tradewind.rl.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
