@@ -337,6 +337,25 @@ def test_submitting_after_the_bar_is_advancing_with_the_target() -> None:
     assert a.pending.shape == (2, 2)
 
 
+@settings(max_examples=40, deadline=None)
+@given(cases, costings)
+def test_walking_is_advancing_seeing_and_submitting(case: tuple[int, int, int, bool, int], costs: Costs) -> None:
+    seed, n, symbols, funding, _ = case
+    bars, drawn = random_market(seed, n, symbols, funding=funding), random_targets(seed, n, symbols, 2.0)
+    walked, asked = Book(bars.symbols, costs), Book(bars.symbols, costs)
+
+    def decide(t: int, weights: Array) -> Array:
+        return drawn[t] - 0.5 * weights
+
+    found, expected = walked.walk(bars, decide), np.full_like(drawn, NO)
+    for t in range(n):
+        asked.advance(bars[t : t + 1], np.full((1, symbols), NO))
+        expected[t] = decide(t, asked.portfolio().weights)
+        asked.submit(expected[t])
+    np.testing.assert_array_equal(found, expected)
+    assert walked.state() == asked.state()
+
+
 def test_the_portfolio_is_the_account_at_the_last_close() -> None:
     bars = table([[10, 4], [10, NO]], [[10, 4], [20, NO]])
     book = Book(bars.symbols, FREE, 100.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, Self, TypeAlias, final
@@ -22,13 +22,15 @@ from tradewind.simulate.kernels import (
     FEES,
     FUNDED,
     HELD,
+    SLIPPAGE,
     SLIPPAGE_VOLATILITY,
     SLIPPED,
+    SMOOTHING,
     TRADED,
     live_through,
-    slip_rates,
     tell_flows,
 )
+from tradewind.simulate.slippage import slip_rates
 
 __all__ = ["Book", "Origin", "Panels", "Record", "check_targets", "panels", "walk_band"]
 
@@ -152,10 +154,12 @@ class Book:
 
     def portfolio(self) -> Portfolio:
         """The account as a strategy sees it at the last close."""
-        held, equity = self._holdings[HELD].copy(), self.equity
+        return Portfolio(self._weights(), self._holdings[HELD].copy(), self.cash, self.equity)
+
+    def _weights(self) -> Array:
         # The same product and quotient as in the kernel, so that a band decides alike bar by bar and all at once.
-        weights = held * self._holdings[CLOSE] / equity if equity > 0 else np.zeros(len(held))
-        return Portfolio(weights, held, self.cash, equity)
+        equity = self._money[EQUITY]
+        return np.asarray(self._holdings[HELD] * self._holdings[CLOSE] / equity if equity > 0 else np.zeros(len(self.symbols)))
 
     def copy(self) -> Book:
         """An equal account that lives on its own."""
@@ -198,6 +202,26 @@ class Book:
         record, latency, n = self._begin(market), len(self._pending), len(market)
         queue = np.concatenate([self._pending, np.full_like(desired, np.nan)])
         self._live(record, slice(0, n), queue, desired, (band, np.zeros_like(band) if stop is None else stop), queue[latency:])
+        self._pending = queue[n:].copy()
+        return queue[latency:]
+
+    def walk(self, market: Market, decide: Callable[[int, Array], Array]) -> Targets:
+        """Live through the bars of `market`, and ask at each close what is wanted; return what was decided (time, symbol).
+
+        `decide(t, weights)` is told the bar and the weights (symbol,) held at its close, and answers a row of targets. It is `advance` with
+        NaN, `portfolio` and `submit` at every bar, to the bit, in a fifth of their time.
+        """
+        record, latency, n = self._begin(market), len(self._pending), len(market)
+        queue = np.concatenate([self._pending, np.full(market.close.shape, np.nan)])
+        opens, closes, funding, marks, slips = record.origin.panels
+        nothing = np.empty((0, len(self.symbols)))
+        for t in range(n):
+            bar = slice(t, t + 1)
+            live_through(
+                opens[bar], closes[bar], funding[bar], marks[bar], slips[bar], queue[bar], nothing, nothing, nothing,
+                self._rates, self._money, self._holdings, record.equity[bar], record.cash[bar], record.quantities[bar], nothing,
+            )  # fmt: skip
+            queue[t + latency] = decide(t, self._weights())
         self._pending = queue[n:].copy()
         return queue[latency:]
 
@@ -302,7 +326,7 @@ def panels(market: Market, rates: Array, spread: Array) -> Panels:
     slips = nothing
     if rates[SLIPPAGE_VOLATILITY] > 0:
         slips = np.empty(market.close.shape)
-        slip_rates(_readonly(market.close), rates, spread, slips)
+        slip_rates(_readonly(market.close), rates[SLIPPAGE], rates[SLIPPAGE_VOLATILITY], rates[SMOOTHING], spread, slips)
     funding, marks = (nothing if panel is None else _readonly(panel) for panel in (market.funding_rate, market.mark_close))
     return _readonly(market.open), _readonly(market.close), funding, marks, _readonly(slips)
 
