@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tradewind.core.errors import StateError
 from tradewind.core.types import State
 
-__all__ = ["load_net", "net_state", "pack", "unpack", "weights"]
+__all__ = ["load_net", "load_optimiser", "net_state", "optimiser_state", "pack", "unpack", "weights"]
 
 
 def net_state(net: nn.Module) -> State:
@@ -37,14 +37,35 @@ def load_net(net: nn.Module, state: State) -> None:
     net.load_state_dict(_tensors(state.arrays))
 
 
+def optimiser_state(optimiser: torch.optim.Optimizer) -> State:
+    """The moments of an optimiser, one array each, by the number of its parameter; its settings are its maker's to keep."""
+    moments = optimiser.state_dict()["state"].items()
+    return State({}, {f"{number}/{name}": array for number, kept in moments for name, array in _arrays(kept).items()})
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, state: State) -> None:
+    """Put moments back into an optimiser of the same parameters. Raises StateError when they are of others."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in _tensors(state.arrays).items():
+        number, _, name = key.partition("/")
+        moments.setdefault(int(number), {})[name] = tensor
+    fits = all(
+        number < len(parameters) and all(tensor.dim() == 0 or tensor.shape == parameters[number].shape for tensor in kept.values())
+        for number, kept in moments.items()
+    )
+    if not fits:
+        raise StateError("the saved optimiser is of other weights than these; start without resume")
+    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
 def pack(
     net: nn.Module, optimiser: torch.optim.Optimizer, kept: Mapping[str, Tensor], order: torch.Generator, values: Mapping[str, Any]
 ) -> State:
     """A training between two epochs: weights, the kept weights, the optimiser's moments, and where the random streams stand."""
     arrays = {f"kept/{name}": array for name, array in _arrays(kept).items()}
     arrays |= {f"net/{name}": array for name, array in _arrays(net.state_dict()).items()}
-    for number, moments in optimiser.state_dict()["state"].items():
-        arrays |= {f"optimiser/{number}/{name}": array for name, array in _arrays(moments).items()}
+    arrays |= {f"optimiser/{name}": array for name, array in optimiser_state(optimiser).arrays.items()}
     arrays["random/order"] = order.get_state().numpy()
     arrays["random/cpu"] = torch.get_rng_state().numpy()
     if next(net.parameters()).is_cuda:
@@ -63,11 +84,7 @@ def unpack(
     if not {"net", "kept", "optimiser", "random"} <= parts.keys() or not {"kept", "history"} <= state.values.keys():
         raise StateError("this state is no training between two epochs; start without resume")
     load_net(net, State({}, parts["net"]))
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _tensors(parts["optimiser"]).items():
-        number, _, moment = name.partition("/")
-        moments.setdefault(int(number), {})[moment] = tensor
-    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+    load_optimiser(optimiser, State({}, parts["optimiser"]))
     order.set_state(torch.from_numpy(parts["random"]["order"].copy()))
     torch.set_rng_state(torch.from_numpy(parts["random"]["cpu"].copy()))
     if "cuda" in parts["random"] and next(net.parameters()).is_cuda:
