@@ -11,11 +11,17 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tradewind.core.compiled import kernel
+from tradewind.core.compiled import inline_kernel, kernel
 from tradewind.core.types import Array
 
 __all__ = [
+    "BAR_CLOSE",
+    "BAR_FUNDING",
+    "BAR_MARK",
+    "BAR_OPEN",
+    "BAR_SLIP",
     "CASH",
     "CLOSE",
     "EQUITY",
@@ -25,8 +31,8 @@ __all__ = [
     "MARK",
     "SLIPPED",
     "TRADED",
+    "live_one_bar",
     "live_through",
-    "slip_rates",
     "summarise",
     "tell_flows",
 ]
@@ -55,10 +61,31 @@ FUNDED: Final = 2
 TRADED: Final = 3
 # Bars that `summarise` works through at a time.
 BLOCK: Final = 1024
-# Rows of `spread` (3, symbol), the memory of `slip_rates`.
-VARIANCE: Final = 0
-COUNT: Final = 1
-BEFORE: Final = 2
+# Columns of `bars` (symbol, time, 5), what `live_one_bar` reads of a market: one bar's numbers side by side in memory.
+BAR_OPEN: Final = 0
+BAR_CLOSE: Final = 1
+BAR_MARK: Final = 2
+BAR_FUNDING: Final = 3
+BAR_SLIP: Final = 4
+
+
+@inline_kernel
+def _capped(target: float, rates: Array) -> float:
+    """The weight that the leverage cap leaves of `target`, where one symbol is all there is."""
+    return target * (rates[LEVERAGE] / abs(target)) if abs(target) > rates[LEVERAGE] else target
+
+
+@inline_kernel
+def _notional(target: float, value: float, before: float, rates: Array) -> float:
+    """What is traded to get from `value` to the weight `target` of `before`; 0 where that is less than the least trade."""
+    notional = abs(target * before - value)
+    return notional if notional >= rates[LEAST] * before else 0.0
+
+
+@inline_kernel
+def _filled(purse: float, value: float, before: float, price: float, target: float, cost: float) -> tuple[float, float]:
+    """Cash and quantity after a fill at `price` that moves what is held from `value` to the weight `target` of `before`."""
+    return (purse + (value - target * before)) - cost, before * (target / price)
 
 
 @kernel
@@ -116,15 +143,12 @@ def _live_with_one(
                 purse = before
                 break
             if not np.isnan(target):
-                if abs(target) > rates[LEVERAGE]:
-                    target *= rates[LEVERAGE] / abs(target)
-                wanted = target * before
-                notional = abs(wanted - value)
-                if notional >= rates[LEAST] * before:
+                target = _capped(target, rates)
+                notional = _notional(target, value, before, rates)
+                if notional > 0.0:
                     if slips.shape[0] > 0:
                         slip = slips[t, 0]
-                    purse = (purse + (value - wanted)) - notional * (rates[FEE] + slip)
-                    held = before * (target / price)
+                    purse, held = _filled(purse, value, before, price, target, notional * (rates[FEE] + slip))
                     fees += notional * rates[FEE]
                     slipped += notional * slip
                     traded += notional / before
@@ -146,6 +170,37 @@ def _live_with_one(
 
 
 @kernel
+def live_one_bar(
+    bars: Array, symbols: NDArray[np.int64], rows: NDArray[np.int64], due: Array, rates: Array, purses: Array, helds: Array,
+    equity: Array, traded: Array,
+) -> None:  # fmt: skip
+    """Let many accounts of one symbol each live through one bar each, to the bit as `live_through` does.
+
+    Lane i lives through row `rows[i]` (at least 1) of symbol `symbols[i]` in `bars` (symbol, time, 5) with the target `due[i]` (NaN keeps).
+    `bars` has no missing row there and before: BAR_MARK is the close, BAR_FUNDING 0, BAR_SLIP the plain slippage where a market has none.
+    Moves `purses` and `helds` (lane,) on and writes `equity` at the close and `traded`, the fill's notional over the equity before it.
+    """
+    for i in range(symbols.shape[0]):
+        s, t, purse, held, target = symbols[i], rows[i], purses[i], helds[i], due[i]
+        price, notional = bars[s, t, BAR_OPEN], 0.0
+        purse -= held * bars[s, t - 1, BAR_MARK] * bars[s, t, BAR_FUNDING]
+        value = held * price
+        before = purse + value
+        if not before > 0.0:
+            purse, held = before, 0.0
+        elif not np.isnan(target):
+            target = _capped(target, rates)
+            notional = _notional(target, value, before, rates)
+            if notional > 0.0:
+                purse, held = _filled(purse, value, before, price, target, notional * (rates[FEE] + bars[s, t, BAR_SLIP]))
+        worth = purse + held * bars[s, t, BAR_CLOSE]
+        if not worth > 0.0:
+            purse, held = worth, 0.0
+        purses[i], helds[i], equity[i] = purse, held, worth
+        traded[i] = notional / before if notional > 0.0 else 0.0
+
+
+@kernel
 def _fill(opens: Array, slips: Array, due: Array, t: int, before: float, rates: Array, money: Array, holdings: Array) -> None:
     """Trade to the targets due at this open with `before` the equity at it."""
     gross = 0.0
@@ -157,12 +212,12 @@ def _fill(opens: Array, slips: Array, due: Array, t: int, before: float, rates: 
         price, target = opens[t, s], due[t, s] * scale
         if np.isnan(price) or np.isnan(target):
             continue
-        value, wanted = holdings[HELD, s] * price, target * before
-        notional = abs(wanted - value)
-        if notional >= rates[LEAST] * before:
+        value = holdings[HELD, s] * price
+        notional = _notional(target, value, before, rates)
+        if notional > 0.0:
             slip = slips[t, s] if slips.shape[0] > 0 else rates[SLIPPAGE]
-            money[CASH] = (money[CASH] + (value - wanted)) - notional * (rates[FEE] + slip)
-            holdings[HELD, s] = before * (target / price)
+            cost = notional * (rates[FEE] + slip)
+            money[CASH], holdings[HELD, s] = _filled(money[CASH], value, before, price, target, cost)
             money[ALL_FEES] += notional * rates[FEE]
             money[ALL_SLIPPED] += notional * slip
             money[ALL_TRADED] += notional / before
@@ -212,23 +267,6 @@ def _decide(desired: Array, band: Array, stop: Array, t: int, equity: float, hol
         weight = holdings[HELD, s] * holdings[CLOSE, s] / equity if equity > 0.0 else 0.0
         gap = desired[t, s] - weight
         decided[t, s] = np.nan if abs(gap) < band[t, s] else desired[t, s] - np.copysign(stop[t, s], gap)
-
-
-@kernel
-def slip_rates(closes: Array, rates: Array, spread: Array, slips: Array) -> None:
-    """Write the slippage of each fill (time, symbol) as a fraction of the open, from closes before it; `spread` remembers between calls."""
-    for t in range(closes.shape[0]):
-        for s in range(closes.shape[1]):
-            slips[t, s] = rates[SLIPPAGE] + rates[SLIPPAGE_VOLATILITY] * np.sqrt(spread[VARIANCE, s])
-            if np.isnan(closes[t, s]):
-                continue
-            if spread[COUNT, s] > 0.0:
-                change = closes[t, s] / spread[BEFORE, s] - 1.0
-                # A plain mean until the smoothing has enough bars, so that the first return does not outweigh the rest.
-                share = max(1.0 / spread[COUNT, s], rates[SMOOTHING])
-                spread[VARIANCE, s] += share * (change * change - spread[VARIANCE, s])
-            spread[COUNT, s] += 1.0
-            spread[BEFORE, s] = closes[t, s]
 
 
 @kernel
