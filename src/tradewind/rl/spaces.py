@@ -63,4 +63,5 @@ class Spaces:
         if self.discrete:
             return actions + self.start if self.start else actions
         low, high = actions.new_tensor(self.low), actions.new_tensor(self.high)
-        return low + (actions.clamp(-1.0, 1.0) + 1.0) * 0.5 * (high - low)
+        # Rounding alone would leave the space in its last bit, and a strict environment would refuse the action.
+        return (low + (actions.clamp(-1.0, 1.0) + 1.0) * 0.5 * (high - low)).clamp(low, high)
