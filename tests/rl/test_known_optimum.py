@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import acos, pi, sqrt
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tradewind.core.errors import DataError, SettingsError, StateError
 from tradewind.core.files import load_state, save_state
-from tradewind.rl.known_optimum import KnownOptimum, optimal_gain, sign_gain, solve
+from tradewind.rl.known_optimum import KnownOptimum, judge, optimal_gain, sign_gain, solve
 
 COSTS = st.floats(0.0, 1.0)
 PERSISTENCE = st.floats(0.0, 0.96)
@@ -175,6 +176,51 @@ def test_same_seed_same_episodes() -> None:
     env = KnownOptimum(4, length=3)
     assert run(env, 10, seed=7).tobytes() == run(env, 10, seed=7).tobytes() == run(KnownOptimum(4, length=3, seed=8), 10, 7).tobytes()
     assert run(env, 10, seed=7).tobytes() != run(env, 10, seed=8).tobytes()
+
+
+# -- judgement ----------------------------------------------------------------------------------------------------------
+class Scripted:
+    """Acts by a rule on the observations."""
+
+    def __init__(self, rule: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.rule = rule
+
+    def act(self, observations: np.ndarray, deterministic: bool = True) -> np.ndarray:
+        return self.rule(observations)
+
+
+def test_the_best_policy_is_judged_to_be_the_best() -> None:
+    env = KnownOptimum(32)
+    judged = judge(Scripted(env.best), env, 500)
+    assert judged.gain == optimal_gain() and judged.share == 1.0 and judged.error == 0.0
+
+
+def test_the_sign_policy_is_judged_at_its_exact_gain() -> None:
+    for kind, rule in (
+        ("discrete", lambda seen: np.where(seen[:, 0] > 0, 2, 0)),
+        ("continuous", lambda seen: np.sign(seen[:, :1])),
+    ):
+        judged = judge(Scripted(rule), KnownOptimum(512, actions=kind), 600)
+        assert judged.error < 4e-4
+        assert abs(judged.gain - sign_gain()) < 3.5 * judged.error
+        assert judged.share == pytest.approx(judged.gain / optimal_gain())
+
+
+def test_who_sees_the_future_is_above_the_optimum() -> None:
+    lanes, steps, env = np.arange(64), 400, KnownOptimum(64)
+    spy = env.endless()
+    seen, _ = spy.reset(seed=3)
+    path = [seen[:, 0]]
+    for _ in range(steps):
+        path.append(spy.step(np.ones(64, dtype=int))[0][:, 0])
+    # The best positions for signals that are all known beforehand, from the last to the first.
+    levels, worth, plan = np.array([-1, 0, 1]), np.zeros((64, 3)), []
+    for signal in reversed(path):
+        options = 0.1 * signal[:, None, None] * levels - 0.1 * abs(levels[:, None] - levels) + worth[:, None, :]
+        plan.append(options.argmax(axis=2))
+        worth = options.max(axis=2)
+    judged = judge(Scripted(lambda seen: plan.pop()[lanes, seen[:, 1].astype(int) + 1]), env, steps, seed=3)
+    assert judged.gain > optimal_gain() + 10 * judged.error
 
 
 # -- faults -------------------------------------------------------------------------------------------------------------

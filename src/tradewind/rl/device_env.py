@@ -22,8 +22,8 @@ def live_one_bar(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Let every account (lane,) live through one bar: `now` (lane, 5), with `marked` (lane,) the mark of the bar before it.
 
-    `due` (lane,) is the target filled at the open, NaN keeps. Returns cash, quantity, equity at the close, and what was traded over the equity
-    before it, all (lane,) float64; equal to `simulate.kernels.live_one_bar`.
+    `due` (lane,) is the target filled at the open, NaN keeps. Returns cash, quantity, equity at the close, and what was traded over
+    the equity before it, all (lane,) float64; equal to what `simulate.kernels.live_one_bar` writes.
     """
     price, close = now[:, BAR_OPEN], now[:, BAR_CLOSE]
     purses = purses - helds * marked * now[:, BAR_FUNDING]

@@ -29,14 +29,17 @@ from tradewind.core.limits import fraction, number, whole
 from tradewind.core.seeds import derive
 from tradewind.core.settings import require
 from tradewind.core.types import Array, State
+from tradewind.rl.evaluation import Actor
 
-__all__ = ["KnownOptimum", "Optimum", "optimal_gain", "sign_gain", "solve"]
+__all__ = ["Judgement", "KnownOptimum", "Optimum", "judge", "optimal_gain", "sign_gain", "solve"]
 
 ACTIONS: Final = ("discrete", "continuous")
 REACH: Final = 6.0
 """Signals beyond so many deviations do not matter: they come once in a billion steps."""
 FINEST: Final = 0.015
 """Grid step of the signal: the error of the gain, a square of it, is then under 1e-6 at s = .1."""
+SETTLED: Final = 100
+"""Steps until the beginning is forgotten."""
 CLOSE: Final = 1e-9
 """Value iteration ends when its bounds of the gain are so close, in units of s."""
 
@@ -51,6 +54,19 @@ class Optimum:
 
     gain: float
     turn: float
+
+
+@final
+@dataclass(frozen=True)
+class Judgement:
+    """How close to the best a policy comes: its `gain` per step, as a `share` of the optimal one, and the standard `error` of the gain.
+
+    A gain above the optimum by more than a few errors is no skill: somebody saw the future, or the environment pays what was not earned.
+    """
+
+    gain: float
+    share: float
+    error: float
 
 
 @lru_cache(maxsize=64)
@@ -179,6 +195,11 @@ class KnownOptimum(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
             self._begin()
         return self._observations(), rewards, np.zeros(self.num_envs, dtype=bool), np.full(self.num_envs, over), infos
 
+    def endless(self, seed: int = 0) -> KnownOptimum:
+        """Another environment of the same settings whose episodes never end."""
+        kind = "discrete" if self.discrete else "continuous"
+        return KnownOptimum(self.num_envs, self.cost, self.persistence, self.strength, None, kind, seed)
+
     def best(self, observations: ArrayLike) -> NDArray[Any]:
         """What the best policy of the long run does on `observations` (lane, 2), as actions of this environment."""
         turn = solve(self.cost, self.persistence, self.strength).turn
@@ -220,3 +241,25 @@ class KnownOptimum(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
             kind = "a whole number" if self.discrete else "a position"
             raise DataError(f"environment {lane}: the action is {asked[lane]:g}; it is {kind} from {low:g} to {high:g}")
         return asked - 1.0 if self.discrete else asked
+
+
+def judge(actor: Actor, env: KnownOptimum, steps: int = 2_000, seed: int = 0) -> Judgement:
+    """Let `actor` act without chance in an endless `env` of the same settings, beside the best policy on the very same signals.
+
+    The gain is the optimal one, which is known exactly, plus the mean difference to the best policy: nearly all luck is common to both. The
+    first hundred of `steps` are left out, since both begin without a position.
+    """
+    whole(least=SETTLED + 1, steps=steps)
+    both = [env.endless(seed) for _ in range(2)]
+    seen = [one.reset(seed=seed)[0] for one in both]
+    ahead = np.zeros(env.num_envs)
+    for step in range(steps):
+        rewards = []
+        for which, actions in enumerate((actor.act(seen[0], deterministic=True), both[1].best(seen[1]))):
+            seen[which], earned, *_ = both[which].step(actions)
+            rewards.append(earned)
+        if step >= SETTLED:
+            ahead += (rewards[0] - rewards[1]) / (steps - SETTLED)
+    optimal = solve(env.cost, env.persistence, env.strength).gain
+    gain = optimal + float(ahead.mean())
+    return Judgement(gain, gain / optimal, float(ahead.std(ddof=1)) / sqrt(env.num_envs))
