@@ -1,0 +1,56 @@
+"""Double DQN: Q-learning whose target the learning net chooses and an older one judges, which hopes for less than the maximum does.
+
+Paper: van Hasselt, Guez, Silver 2016, https://arxiv.org/abs/1509.06461. Costs a forward pass more an update than DQN. Fails as DQN does
+where rewards are rare, and is still too hopeful where both nets err alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+
+from tradewind.nets.q_network import QNetwork
+from tradewind.rl.replay import Batch, Replay, UniformReplay
+from tradewind.rl.targets import double_q_target, temporal_difference_loss
+from tradewind.rl.value_learner import ValueConfig, ValueLearner
+
+__all__ = ["DoubleDQN", "DoubleDQNConfig"]
+
+
+@final
+@dataclass(frozen=True)
+class DoubleDQNConfig(ValueConfig):
+    """The settings that all value learners share. Raises SettingsError."""
+
+    def __post_init__(self) -> None:
+        self.validate()
+
+
+@final
+class DoubleDQN(ValueLearner):
+    """One critic, and an older copy of it."""
+
+    name: ClassVar[str] = "double-dqn"
+
+    def critics(self, inputs: int, actions: int) -> nn.ModuleDict:
+        """A plain net."""
+        return nn.ModuleDict({"critic": QNetwork(inputs, actions, self.config.hidden)})
+
+    def memory(self, inputs: int) -> Replay:
+        """A uniform replay."""
+        return UniformReplay(self.config.capacity, inputs, self.device)
+
+    def values(self, nets: nn.ModuleDict, observations: Tensor) -> Tensor:
+        """(batch, action) what the critic says."""
+        answers: Tensor = nets["critic"](observations)
+        return answers
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Huber loss against r + discount * Q'(s', argmax Q(s', .)), Q' being the older critic."""
+        with torch.no_grad():
+            chooser, judge = self.values(self.nets, batch.following), self.values(self.targets, batch.following)
+            target = double_q_target(batch.returns, batch.discounts, judge, chooser)
+        return temporal_difference_loss(self.values(self.nets, batch.observations), batch.actions, target, batch.weights)
