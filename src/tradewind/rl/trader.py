@@ -8,7 +8,6 @@ by keeping what is held, wherever one of the rows lacks a feature: there the age
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeAlias, cast, final
 
@@ -19,10 +18,10 @@ from numpy.typing import NDArray
 from tradewind.core.errors import DataError, StateError
 from tradewind.core.limits import number, whole
 from tradewind.core.market import Market
-from tradewind.core.settings import require
 from tradewind.core.types import Array, Features, State, Targets
 from tradewind.features import Live, Standardiser, compute
 from tradewind.nets.device import reproducible
+from tradewind.rl.actions import Actions
 from tradewind.rl.confidence import Calibrated
 from tradewind.rl.evaluation import Actor
 from tradewind.simulate.account import Book
@@ -43,7 +42,8 @@ class Sight:
 
     `actions`: `continuous` between the lowest and the highest position, `discrete` for SELL, HOLD and BUY (the lowest, what is held, the
     highest), or a number of levels from one to the other. `band`: a position nearer than this to the one held is no reason to trade, as
-    under the costs that the agent learns with. Raises SettingsError for what cannot be.
+    under the costs that the agent learns with. `levels` (action,): the positions that actions stand for, none for continuous ones;
+    `warmup`: the bars that a first decision takes. Raises SettingsError for what cannot be.
     """
 
     features: str | tuple[Any, ...] = "relative"
@@ -52,32 +52,17 @@ class Sight:
     positions: tuple[float, float] = (-1.0, 1.0)
     band: float = 0.01
     warmup: int = field(init=False, compare=False)
+    levels: Array = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         whole(window=self.window)
         number(False, band=self.band)
         if not isinstance(self.features, str):
             object.__setattr__(self, "features", tuple(self.features))
-        sides = tuple(float(side) for side in self.positions) if isinstance(self.positions, Sequence) else ()
-        fine = len(sides) == 2 and all(np.isfinite(sides)) and sides[0] < sides[1]
-        require(fine, f"positions is {self.positions!r}; give the lowest and the highest, such as (-1, 1)")
-        object.__setattr__(self, "positions", sides)
-        levels = not isinstance(self.actions, str)
-        if levels:
-            whole(2, actions=self.actions)
-        require(
-            levels or self.actions in ("continuous", "discrete"),
-            f"actions is {self.actions!r}; continuous, discrete, or a number of levels",
-        )
+        meant = Actions.of(self.actions, self.positions, np.inf)
+        object.__setattr__(self, "positions", (meant.low, meant.high))
+        object.__setattr__(self, "levels", meant.levels)
         object.__setattr__(self, "warmup", Live(self.features).warmup + self.window)
-
-    @property
-    def levels(self) -> Array | None:
-        """(action,) the position that each action asks for, NaN for what is held; None where actions are positions."""
-        low, high = self.positions
-        if self.actions == "continuous":
-            return None
-        return np.array([low, np.nan, high]) if self.actions == "discrete" else np.linspace(low, high, int(self.actions))
 
     def values(self) -> dict[str, Any]:
         """As JSON-able data."""
@@ -114,7 +99,6 @@ class Trader:
         self.agent, self.sight, self.scaler, self.bars = agent, sight, scaler, bars
         self.calibrated = Calibrated() if calibrated is None else calibrated
         self._live = Live(sight.features, keep=sight.window)
-        self._levels = sight.levels
 
     def decide(self, market: Market, weights: Array) -> Array:
         """(symbol,) target weights after the last bar of `market` for an account that holds `weights` (symbol,); NaN keeps."""
@@ -186,7 +170,7 @@ class Trader:
     def _ask(self, rows: NDArray[np.float32], shown: NDArray[np.bool_], weights: Array) -> Array:
         """(symbol,) targets for one bar. All symbols are asked at once, so that a bar's question always has the same shape."""
         chosen = self.agent.act(_told(rows, weights), deterministic=True)
-        position = chosen.reshape(len(weights)) if self._levels is None else self._levels[chosen]
+        position = self.sight.levels[chosen] if len(self.sight.levels) else chosen.reshape(len(weights))
         target = position / len(weights)
         return np.where(shown & (np.abs(target - weights) >= self.sight.band / len(weights)), target, np.nan)
 

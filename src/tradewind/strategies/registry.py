@@ -36,6 +36,16 @@ class _Entry:
 
 
 _FORECASTING: Final = "forecasting:Forecasting"
+_AGENT: Final = "agent:AgentStrategy"
+_PATIENCE: Final = {"learning_rate": 1e-3, "discount": 0.95}
+"""What a position is worth lies within tens of bars, and a fit is short."""
+
+
+def _valued(algorithm: str) -> dict[str, Any]:
+    """The settings of the agents that learn values."""
+    return {"algorithm": algorithm, "agent": {"hidden": (64, 64), "batch": 256, "train_every": 64, **_PATIENCE}, "refit_every": 4}
+
+
 _TABLE: Final[dict[str, _Entry]] = {
     "hold": _Entry("hold:Hold", "buys an equal share of every symbol once and keeps it: the row that every other is read beside"),
     "momentum": _Entry("momentum:Momentum", "the sign of the return over one lookback"),
@@ -97,6 +107,17 @@ _TABLE: Final[dict[str, _Entry]] = {
         "a net that outputs the position itself, trained on the net Sharpe ratio, fitted every fourth fold",
         {"refit_every": 4},
     ),
+    "ppo": _Entry(
+        _AGENT,
+        "an agent that learns a policy by proximal policy optimisation, fitted every fourth fold",
+        {"algorithm": "ppo", "agent": {"hidden": (64, 64), "rollout": 4096, "batch": 512, "epochs": 5, **_PATIENCE}, "refit_every": 4},
+    ),
+    "double-dqn": _Entry(_AGENT, "an agent that learns values by double Q-learning, fitted every fourth fold", _valued("double-dqn")),
+    "d3qn": _Entry(_AGENT, "an agent of double Q-learning with a dueling net, fitted every fourth fold", _valued("d3qn")),
+    "twin-d3qn": _Entry(
+        _AGENT, "an agent with two dueling critics that trusts the smaller, fitted every fourth fold", _valued("twin-d3qn")
+    ),
+    "rainbow": _Entry(_AGENT, "an agent of Rainbow: six improvements of Q-learning in one, fitted every fourth fold", _valued("rainbow")),
     "mix": _Entry("mix:Mix", "the mean of other strategies, each with its own paper book"),
 }
 
