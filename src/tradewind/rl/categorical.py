@@ -8,8 +8,6 @@ much wider than the returns wastes atoms: differences far below the distance of 
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor
 
@@ -59,7 +57,7 @@ def categorical_cross_entropy(target_tm1: Tensor, logits_tm1: Tensor) -> Tensor:
 def categorical_mean(logits: Tensor, support: Tensor) -> Tensor:
     """(...): the mean of softmax(`logits`) (..., atoms) on `support` (atoms,): Q, where `logits` are of actions."""
     require(logits.shape[-1:] == support.shape, "logits are (..., atoms) for a support (atoms,)")
-    return cast(Tensor, torch.softmax(logits, dim=-1) @ support)
+    return (torch.softmax(logits, dim=-1) * support).sum(dim=-1)
 
 
 def at_edge(probabilities: Tensor) -> Tensor:

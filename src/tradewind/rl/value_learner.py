@@ -91,7 +91,8 @@ class ValueLearner(Agent, ABC):
     """Learns in any environment with a few actions. An algorithm is four methods: its critics, its memory, its values, its loss.
 
     `nets` are its critics, `targets` the older ones of the same build. Acting deterministically puts the nets into eval mode and everything
-    else into training mode, so that a net may be noisy while it learns.
+    else into training mode, so that a net may be noisy while it learns. `progress` is the share of the run that is over; what the loss
+    puts into `notes`, numbers by name, goes into the log.
     """
 
     config: ValueConfig
@@ -99,7 +100,8 @@ class ValueLearner(Agent, ABC):
     def __init__(self, config: ValueConfig) -> None:
         super().__init__(config)
         self.targets = nn.ModuleDict()
-        self.epsilon, self.updates = config.epsilon_end, 0
+        self.epsilon, self.updates, self.progress = config.epsilon_end, 0, 0.0
+        self.notes: dict[str, Tensor] = {}
 
     # -- what an algorithm is ------------------------------------------------------------------------------------------
     @abstractmethod
@@ -143,7 +145,7 @@ class ValueLearner(Agent, ABC):
         self.pending: list[Transition] = []
         self.observed: list[Tensor] = []
         self.updates, self.spent = 0, 0
-        self.exploring = max(1.0, config.exploration * steps)
+        self.run, self.exploring = max(1, steps), max(1.0, config.exploration * steps)
         self.compute: Callable[[Batch], tuple[Tensor, Tensor]] = torch.compile(self.loss) if config.compile else self.loss
 
     def advance(self, lanes: Lanes) -> dict[str, float]:
@@ -151,8 +153,8 @@ class ValueLearner(Agent, ABC):
         config, until = self.config, lanes.steps + STRETCH
         before, loss = self.updates, torch.zeros((), device=self.device)
         while lanes.steps < until:
-            progress = min(1.0, lanes.steps / self.exploring)
-            self.epsilon = config.epsilon_start + (config.epsilon_end - config.epsilon_start) * progress
+            self.progress, explored = min(1.0, lanes.steps / self.run), min(1.0, lanes.steps / self.exploring)
+            self.epsilon = config.epsilon_start + (config.epsilon_end - config.epsilon_start) * explored
             self._remember(lanes.step(self.choose(self.norm(lanes.observations), deterministic=False)))
             if lanes.steps < config.learning_starts or len(self.replay) == 0:
                 self.spent = lanes.steps
@@ -162,7 +164,7 @@ class ValueLearner(Agent, ABC):
         self.norm.update(torch.cat(self.observed))
         self.observed.clear()
         _carry(self.rewards, self._unit())
-        told = {"epsilon": self.epsilon, "updates": float(self.updates)}
+        told = {"epsilon": self.epsilon, "updates": float(self.updates), **{name: float(note) for name, note in self.notes.items()}}
         return told if self.updates == before else {**told, "loss": float(loss) / (self.updates - before)}
 
     @torch.no_grad()
