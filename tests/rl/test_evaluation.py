@@ -11,9 +11,9 @@ import torch
 from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.rl.environments import Walk, counting
 from tests.rl.learners import Linear, LinearConfig
+
 from tradewind.core.errors import DataError, SettingsError
 from tradewind.rl.evaluation import Evaluation, evaluate
 from tradewind.rl.spaces import Spaces

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import gymnasium as gym
@@ -12,8 +13,8 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.rl.environments import Counting, Walk, counting
+
 from tradewind.core.errors import DataError, SettingsError, StateError
 from tradewind.rl.lanes import Lanes
 
@@ -88,7 +89,7 @@ def test_what_a_transition_holds_stays_as_it_was(torches: bool) -> None:
         copies.append({name: getattr(told, name).clone() for name in vars(told)})
     for told, copy in zip(kept, copies, strict=True):
         assert all(torch.equal(getattr(told, name), tensor) for name, tensor in copy.items())
-    for before, after in zip(kept, kept[1:], strict=False):
+    for before, after in pairwise(kept):
         went_on = ~before.ended
         assert torch.equal(before.following[went_on], after.observations[went_on])
         assert not torch.equal(before.following, after.observations) or not before.ended.any()
@@ -196,7 +197,7 @@ def test_an_environment_must_say_how_it_resets_itself() -> None:
 def test_an_episode_that_ends_without_its_last_observation_is_refused() -> None:
     class Forgetful(Walk):
         def step(self, actions: Any) -> Any:
-            *told, infos = super().step(actions)
+            *told, _ = super().step(actions)
             return *told, {}
 
     lanes = Lanes(Forgetful(length=3), CPU, 0)
