@@ -24,9 +24,9 @@ SLACK: Final = 1e-6
 @final
 @dataclass(frozen=True, eq=False)
 class Actions:
-    """`levels` (action,): the position that each discrete action asks for, NaN to keep the one held; empty for any between `low` and `high`.
+    """Positions, as signed fractions of equity: any between `low` and `high`, or one of `levels`.
 
-    A position is a signed fraction of equity.
+    `levels` (action,): what each discrete action asks for, NaN to keep what is held; empty where actions are continuous.
     """
 
     low: float
@@ -35,16 +35,14 @@ class Actions:
 
     @classmethod
     def of(cls, actions: str | int, positions: tuple[float, float], most: float) -> Self:
-        """The actions `continuous`, `discrete` (SELL, HOLD, BUY) or so many levels. Raises SettingsError for other ones, or beyond `most`."""
+        """`continuous`, `discrete` (SELL, HOLD, BUY) or so many levels. Raises SettingsError for others, or positions beyond `most`."""
         try:
             low, high = (float(position) for position in positions)
         except (TypeError, ValueError):
             raise SettingsError(f"positions is {positions!r}; give the lowest and the highest, such as (-1.0, 1.0)") from None
         require(bool(np.isfinite([low, high]).all()) and low < high, f"positions is {positions!r}; the lowest stands before the highest")
         largest = max(abs(low), abs(high))
-        require(
-            largest <= most, f"positions reach {largest:g}, and the account trades with a leverage of {most:g} at most: raise max_leverage"
-        )
+        require(largest <= most, f"positions reach {largest:g}, and the costs allow a leverage of {most:g}: raise their max_leverage")
         if isinstance(actions, str):
             choose(actions, dict.fromkeys(ACTIONS), "actions")
             return cls(low, high, np.array([low, np.nan, high] if actions == "discrete" else []))
@@ -65,14 +63,19 @@ class Actions:
     def read(self, actions: Any, lanes: int) -> NDArray[Any]:
         """(lane,) contiguous int64 or float64, not yet looked at one by one. Raises DataError for another shape or kind."""
         given = np.asarray(actions)
-        if given.shape not in ((lanes,), (lanes, 1)) or (self.discrete and given.ndim == 2):
-            raise DataError(
-                f"actions have shape {given.shape}, expected {(lanes,) if self.discrete else (lanes, 1)}: one for each environment"
-            )
-        if given.dtype.kind not in ("iu" if self.discrete else "iuf"):
-            expected = f"whole numbers from 0 to {len(self.levels) - 1}" if self.discrete else "numbers"
-            raise DataError(f"actions are {given.dtype}, expected {expected}")
+        self.expect(given.shape, given.dtype.kind, str(given.dtype), lanes)
         return np.ascontiguousarray(given.reshape(lanes), dtype=np.int64 if self.discrete else np.float64)
+
+    def _shape(self, lanes: int) -> tuple[int, ...]:
+        return (lanes,) if self.discrete else (lanes, 1)
+
+    def expect(self, shape: tuple[int, ...], kind: str, dtype: str, lanes: int) -> None:
+        """Raise DataError unless actions of `shape` and `kind` (`f`, `i`, `u`; called `dtype`) may be told to so many `lanes`."""
+        if shape not in ((lanes,), (lanes, 1)) or (self.discrete and len(shape) == 2):
+            raise DataError(f"actions have shape {shape}, expected {self._shape(lanes)}: one for each environment")
+        if kind not in ("iu" if self.discrete else "iuf"):
+            expected = f"whole numbers from 0 to {len(self.levels) - 1}" if self.discrete else "numbers"
+            raise DataError(f"actions are {dtype}, expected {expected}")
 
     def refuse(self, actions: NDArray[Any], lane: int) -> DataError:
         """What is wrong with the action of `lane`."""
@@ -90,4 +93,4 @@ class Actions:
             fine = (actions >= self.low - SLACK) & (actions <= self.high + SLACK)
         if not fine.all():
             raise self.refuse(actions, int(np.argmin(fine)))
-        return self.levels[actions] if self.discrete else np.clip(actions, self.low, self.high)
+        return np.asarray(self.levels[actions] if self.discrete else np.clip(actions, self.low, self.high))

@@ -16,6 +16,7 @@ from tradewind.core.settings import choose, require
 from tradewind.core.types import Array, Features
 from tradewind.features import RollingStandardiser, Standardiser, compute
 from tradewind.features.catalog import Wanted
+from tradewind.rl import kernels
 from tradewind.rl.actions import Actions
 from tradewind.rl.episodes import END, Episodes
 from tradewind.rl.rewards import Reward, RewardFunction, reward_of
@@ -25,8 +26,8 @@ from tradewind.simulate.kernels import BAR_CLOSE, BAR_FUNDING, BAR_MARK, BAR_OPE
 
 __all__ = ["ACCOUNT", "COSTS", "Arena", "prepare"]
 
-ACCOUNT: Final = ("position", "cash", "equity", "held")
-"""What an observation may say of the account: see `TradingVectorEnv`."""
+ACCOUNT: Final = {"position": kernels.POSITION, "cash": kernels.SHARE, "equity": kernels.WORTH, "held": kernels.CALM}
+"""What an observation may say of the account, see `TradingVectorEnv`: the row of the accounts where it stands."""
 
 COSTS: Final = Costs(fee_bps=10.0, slippage_bps=0.0, min_trade=0.01)
 """A fee of .1 %, and no trade of less than 1 % of equity."""
@@ -38,8 +39,8 @@ class Arena:
     """What a trading environment is made of.
 
     `bars` (symbol, time, 5) float64: open, close, mark, funding, slippage, as `simulate.kernels.live_one_bar` reads them; `inputs`
-    (symbol, time, feature) float32, scaled; `sees` (column,) numbers of the account's columns in an observation, by ACCOUNT; `logs`
-    log(1 + n) of every number of bars that a position may be held, float32; `squares` (symbol,) mean square return of a bar.
+    (symbol, time, feature) float32, scaled; `sees` (column,) the rows of `kernels` accounts that an observation shows; `logs`
+    log(1 + n) of every number of bars that a position may be held; `squares` (symbol,) mean square return of a bar.
     `observation_names` name the inputs of one lane in order.
     """
 
@@ -54,7 +55,7 @@ class Arena:
     bars: Array
     inputs: NDArray[np.float32]
     sees: NDArray[np.int64]
-    logs: NDArray[np.float32]
+    logs: Array
     squares: Array
     rates: Array
 
@@ -84,7 +85,7 @@ def prepare(
     whole(window=window, **({} if length is None else {"length": length}))
     number(capital=capital)
     for column in account:
-        choose(column, dict.fromkeys(ACCOUNT), "column of the account")
+        choose(column, ACCOUNT, "column of the account")
     charged = COSTS if costs is None else costs
     told = _scaled(_features(market, features), scale, market)
     inputs = np.ascontiguousarray(told.values.transpose(1, 0, 2), dtype=np.float32)
@@ -103,8 +104,8 @@ def prepare(
         observation_names=(*rows, *account),
         bars=_bars(market, charged),
         inputs=inputs,
-        sees=np.array([ACCOUNT.index(column) for column in account], np.int64),
-        logs=np.log1p(np.arange(longest + 1)).astype(np.float32),
+        sees=np.array([ACCOUNT[column] for column in account], np.int64),
+        logs=np.log1p(np.arange(longest + 1.0)),
         squares=_squares(market),
         rates=charged.rates(),
     )

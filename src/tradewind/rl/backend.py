@@ -1,4 +1,4 @@
-"""What lives through the steps of a trading environment: the abstract `Backend`, and `CompiledBackend`, which does it in numba on the CPU."""
+"""What lives through the steps of a trading environment: the abstract `Backend`, and `CompiledBackend`, in numba on the CPU."""
 
 from __future__ import annotations
 
@@ -78,9 +78,10 @@ class CompiledBackend(Backend):
         self._due = np.empty(lanes)
         self._final = np.zeros((lanes, arena.width), np.float32)
         e = arena.episodes
-        self._starts = (e.length, e.stretches, e.drawn, e.groups, e.cells, e.starts, self._streams)
-        self._sight = (arena.inputs, arena.window, arena.sees, arena.logs)
-        self._new = (self._queue, arena.capital, arena.squares)
+        self._starts: tuple[Any, ...] = (e.length, e.stretches, e.drawn, e.groups, e.cells, e.starts, self._streams)
+        width = arena.inputs.shape[2]
+        self._sight: tuple[Any, ...] = (arena.inputs.reshape(len(arena.inputs), -1), arena.window * width, width, arena.sees)
+        self._new: tuple[Any, ...] = (self._queue, arena.capital, arena.squares)
         built_in = isinstance(arena.reward, Reward)
         self._pay = (arena.reward.kind, arena.reward.setting) if isinstance(arena.reward, Reward) else (0, 0.0)
         self._own = None if built_in else arena.reward
@@ -110,7 +111,7 @@ class CompiledBackend(Backend):
             told[k.TOLD_EQUITY], told[k.TRADED],
         )  # fmt: skip
         before = accounts[[k.EQUITY, k.POSITION]] if self._own is not None else None
-        k.judge(arena.bars, places, accounts, told, arena.capital, RUIN, *self._pay)
+        k.judge(arena.bars, places, accounts, told, arena.logs, arena.capital, RUIN, *self._pay)
         if before is not None:
             told[k.REWARD] = self._ask(before, told)
         seen = np.empty((self.lanes, arena.width), np.float32)
@@ -170,8 +171,6 @@ class CompiledBackend(Backend):
             saved = state.arrays.get(name)
             if saved is None or saved.shape != array.shape or saved.dtype != array.dtype:
                 found = "nothing" if saved is None else f"{saved.dtype} {saved.shape}"
-                raise StateError(
-                    f"environment state: {name} is {found}, expected {array.dtype} {array.shape}; as many environments as then"
-                )
+                raise StateError(f"environment state: {name} is {found}, expected {array.dtype} {array.shape}; make as many as then")
         for name, array in mine.items():
             array[...] = state.arrays[name]

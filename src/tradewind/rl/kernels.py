@@ -18,6 +18,7 @@ from tradewind.core.types import Array
 __all__ = [
     "ACCOUNTS",
     "BAR",
+    "CALM",
     "CASH",
     "DRAWDOWN",
     "EQUITY",
@@ -30,6 +31,7 @@ __all__ = [
     "PLACES",
     "POSITION",
     "REWARD",
+    "SHARE",
     "SINCE",
     "SQUARE",
     "SYMBOL",
@@ -55,18 +57,21 @@ BAR: Final = 1
 LAST: Final = 2
 TURN: Final = 3
 PLACES: Final = 4
-# Rows of `accounts` (9, lane). CASH and HELD (units) are moved by the accounting kernel. WORTH is the log of equity over capital; SINCE counts
-# bars since the position's sign changed; MEAN and SQUARE are the moments of the differential Sharpe ratio.
+# Rows of `accounts` (11, lane). CASH and HELD (units) are moved by the accounting kernel; PEAK is the highest EQUITY of the episode, SINCE
+# the bars that the position's sign has not changed for, MEAN and SQUARE the moments of the differential Sharpe ratio. The last four can
+# be seen: the position and the cash as fractions of equity, the log of equity over capital, and the log of 1 + SINCE.
 CASH: Final = 0
 HELD: Final = 1
 EQUITY: Final = 2
-WORTH: Final = 3
-PEAK: Final = 4
-POSITION: Final = 5
-SINCE: Final = 6
-MEAN: Final = 7
-SQUARE: Final = 8
-ACCOUNTS: Final = 9
+PEAK: Final = 3
+SINCE: Final = 4
+MEAN: Final = 5
+SQUARE: Final = 6
+POSITION: Final = 7
+SHARE: Final = 8
+WORTH: Final = 9
+CALM: Final = 10
+ACCOUNTS: Final = 11
 # Rows of `told` (7, lane): what a step tells. The accounting kernel writes TOLD_EQUITY and TRADED.
 REWARD: Final = 0
 TOLD_EQUITY: Final = 1
@@ -80,11 +85,8 @@ TOLD: Final = 7
 DIFFERENTIAL: Final = 1
 FALL: Final = 2
 INVENTORY: Final = 3
-# Columns of the account in an observation, by number.
-SEES_POSITION: Final = 0
-SEES_CASH: Final = 1
-SEES_EQUITY: Final = 2
 
+# BAR_CLOSE of simulate.kernels, again, since numba's cache would not notice that it changed there.
 _CLOSE: Final = 1
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
@@ -100,16 +102,16 @@ def _below(streams: NDArray[np.uint64], lane: int, n: int) -> int:
     z = (z ^ (z >> np.uint64(30))) * _FIRST
     z = (z ^ (z >> np.uint64(27))) * _SECOND
     z = z ^ (z >> np.uint64(31))
-    return int(float(z >> np.uint64(11)) * _TO_UNIT * n)
+    return int(float(z >> np.uint64(11)) * _TO_UNIT * float(n))
 
 
 @inline_kernel
 def _queued(target: float, queue: Array, slot: int, lane: int) -> float:
     """What is due at the next open: `target` itself, or what waited longest, whose place it takes."""
-    if queue.shape[0] == 0:
-        return target
-    due = queue[slot, lane]
-    queue[slot, lane] = target
+    due = target
+    if queue.shape[0] > 0:
+        due = float(queue[slot, lane])
+        queue[slot, lane] = target
     return due
 
 
@@ -136,7 +138,9 @@ def heed_positions(actions: Array, low: float, high: float, slack: float, queue:
 
 
 @kernel
-def judge(bars: Array, places: Whole, accounts: Array, told: Array, capital: float, least: float, kind: int, setting: float) -> None:
+def judge(
+    bars: Array, places: Whole, accounts: Array, told: Array, logs: Array, capital: float, least: float, kind: int, setting: float
+) -> None:
     """Tell of the bar just lived through, in `told`, move what the accounts remember on, and pay the reward of number `kind`."""
     for i in range(places.shape[1]):
         s, t = places[SYMBOL, i], places[BAR, i]
@@ -154,8 +158,10 @@ def judge(bars: Array, places: Whole, accounts: Array, told: Array, capital: flo
         elif kind == INVENTORY:
             reward -= setting * position * position
         same = np.sign(position) == np.sign(accounts[POSITION, i])
-        accounts[SINCE, i] = accounts[SINCE, i] + 1.0 if same else 0.0
-        accounts[EQUITY, i], accounts[WORTH, i], accounts[PEAK, i], accounts[POSITION, i] = equity, worth, peak, position
+        since = accounts[SINCE, i] + 1.0 if same else 0.0
+        accounts[EQUITY, i], accounts[PEAK, i], accounts[SINCE, i], accounts[POSITION, i] = equity, peak, since, position
+        accounts[SHARE, i] = accounts[CASH, i] / equity if equity > 0.0 else 0.0
+        accounts[WORTH, i], accounts[CALM, i] = worth, logs[int(since)]
         told[REWARD, i], told[TOLD_POSITION, i], told[NET, i], told[DRAWDOWN, i] = reward, position, net, fall
         told[HOLD, i] = close / bars[s, t - 1, _CLOSE] - 1.0
 
@@ -172,32 +178,23 @@ def _differential(accounts: Array, lane: int, net: float, rate: float) -> float:
 
 @inline_kernel
 def _look(
-    inputs: NDArray[np.float32], window: int, sees: Whole, logs: NDArray[np.float32], places: Whole, accounts: Array, i: int,
-    row: NDArray[np.float32],
-) -> None:  # fmt: skip
-    """Write what lane i observes: rows of features, oldest first, then the account's columns."""
-    s, t, k = places[SYMBOL, i], places[BAR, i], 0
-    for u in range(t - window + 1, t + 1):
-        for f in range(inputs.shape[2]):
-            row[k] = inputs[s, u, f]
-            k += 1
+    inputs: NDArray[np.float32], seen: int, width: int, sees: Whole, places: Whole, accounts: Array, i: int, shown: NDArray[np.float32]
+) -> None:
+    """Write what lane i observes into its row of `shown`: `seen` numbers of features, `width` a bar, then the account's columns."""
+    s, first = places[SYMBOL, i], (places[BAR, i] + 1) * width - seen
+    for j in range(seen):
+        shown[i, j] = inputs[s, first + j]
     for c in range(sees.shape[0]):
-        if sees[c] == SEES_POSITION:
-            row[k] = accounts[POSITION, i]
-        elif sees[c] == SEES_CASH:
-            row[k] = accounts[CASH, i] / accounts[EQUITY, i] if accounts[EQUITY, i] > 0.0 else 0.0
-        elif sees[c] == SEES_EQUITY:
-            row[k] = accounts[WORTH, i]
-        else:
-            row[k] = logs[int(accounts[SINCE, i])]
-        k += 1
+        shown[i, seen + c] = accounts[sees[c], i]
 
 
 @inline_kernel
 def _open(places: Whole, accounts: Array, queue: Array, capital: float, squares: Array, i: int) -> None:
     """Give lane i, wherever it stands, a new account."""
+    for k in range(ACCOUNTS):
+        accounts[k, i] = 0.0
     accounts[CASH, i] = accounts[EQUITY, i] = accounts[PEAK, i] = capital
-    accounts[HELD, i] = accounts[WORTH, i] = accounts[POSITION, i] = accounts[SINCE, i] = accounts[MEAN, i] = 0.0
+    accounts[SHARE, i] = 1.0
     accounts[SQUARE, i] = squares[places[SYMBOL, i]]
     for k in range(queue.shape[0]):
         queue[k, i] = np.nan
@@ -205,16 +202,9 @@ def _open(places: Whole, accounts: Array, queue: Array, capital: float, squares:
 
 @inline_kernel
 def _draw(
-    length: int,
-    stretches: Whole,
-    drawn: Whole,
-    groups: Whole,
-    cells: Whole,
-    starts: Whole,
-    streams: NDArray[np.uint64],
-    places: Whole,
-    i: int,
-) -> None:
+    length: int, stretches: Whole, drawn: Whole, groups: Whole, cells: Whole, starts: Whole, streams: NDArray[np.uint64],
+    places: Whole, i: int,
+) -> None:  # fmt: skip
     """Put lane i at the start of its next episode: symbol, then regime, then bar; or the next stretch in turn where `length` is 0."""
     if length == 0:
         k = (i + places[TURN, i] * places.shape[1]) % stretches.shape[0]
@@ -229,7 +219,7 @@ def _draw(
 
 @kernel
 def move_on(
-    inputs: NDArray[np.float32], window: int, sees: Whole, logs: NDArray[np.float32], length: int, stretches: Whole, drawn: Whole,
+    inputs: NDArray[np.float32], seen: int, width: int, sees: Whole, length: int, stretches: Whole, drawn: Whole,
     groups: Whole, cells: Whole, starts: Whole, streams: NDArray[np.uint64], places: Whole, accounts: Array, queue: Array, capital: float,
     squares: Array, observations: NDArray[np.float32], final: NDArray[np.float32], ended: NDArray[np.bool_],
 ) -> int:  # fmt: skip
@@ -243,10 +233,10 @@ def move_on(
         ended[1, i] = places[BAR, i] >= places[LAST, i] and not ended[0, i]
         if ended[0, i] or ended[1, i]:
             count += 1
-            _look(inputs, window, sees, logs, places, accounts, i, final[i])
+            _look(inputs, seen, width, sees, places, accounts, i, final)
             _draw(length, stretches, drawn, groups, cells, starts, streams, places, i)
             _open(places, accounts, queue, capital, squares, i)
-        _look(inputs, window, sees, logs, places, accounts, i, observations[i])
+        _look(inputs, seen, width, sees, places, accounts, i, observations)
     return count
 
 
@@ -264,9 +254,9 @@ def begin_episodes(
 
 @kernel
 def observe(
-    inputs: NDArray[np.float32], window: int, sees: Whole, logs: NDArray[np.float32], places: Whole, accounts: Array,
+    inputs: NDArray[np.float32], seen: int, width: int, sees: Whole, places: Whole, accounts: Array,
     observations: NDArray[np.float32],
 ) -> None:  # fmt: skip
     """Write what every lane observes (lane, input)."""
     for i in range(places.shape[1]):
-        _look(inputs, window, sees, logs, places, accounts, i, observations[i])
+        _look(inputs, seen, width, sees, places, accounts, i, observations)

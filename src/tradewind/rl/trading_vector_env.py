@@ -64,7 +64,7 @@ class TradingVectorEnv(VectorEnv[Any, Any, Any]):
         window: int = 1,
         actions: str | int = "continuous",
         positions: tuple[float, float] = (-1.0, 1.0),
-        account: tuple[str, ...] = ACCOUNT,
+        account: tuple[str, ...] = tuple(ACCOUNT),
         reward: str | Reward | RewardFunction = "log-return",
         costs: Costs | None = None,
         length: int | None = 256,
