@@ -81,7 +81,6 @@ class CompiledBackend(Backend):
         self._starts: tuple[Any, ...] = (e.length, e.stretches, e.drawn, e.groups, e.cells, e.starts, self._streams)
         width = arena.inputs.shape[2]
         self._sight: tuple[Any, ...] = (arena.inputs.reshape(len(arena.inputs), -1), arena.window * width, width, arena.sees)
-        self._new: tuple[Any, ...] = (self._queue, arena.capital, arena.squares)
         built_in = isinstance(arena.reward, Reward)
         self._pay = (arena.reward.kind, arena.reward.setting) if isinstance(arena.reward, Reward) else (0, 0.0)
         self._own = None if built_in else arena.reward
@@ -94,11 +93,12 @@ class CompiledBackend(Backend):
     def begin(self, places: NDArray[np.int64] | None = None) -> None:
         if places is not None:
             self._places[[k.SYMBOL, k.BAR, k.LAST]] = places
-        k.begin_episodes(places is None, *self._starts, self._places, self._accounts, *self._new)
+        lanes = (self._places, self._accounts, self._queue)
+        k.begin_episodes(places is None, *lanes, self.arena.capital, self.arena.squares, *self._starts)
 
     def observe(self) -> Any:
         seen = np.empty((self.lanes, self.arena.width), np.float32)
-        k.observe(*self._sight, self._places, self._accounts, seen)
+        k.observe(seen, self._places, self._accounts, *self._sight)
         return self._given(seen)
 
     def step(self, actions: Any) -> Step:
@@ -116,7 +116,8 @@ class CompiledBackend(Backend):
             told[k.REWARD] = self._ask(before, told)
         seen = np.empty((self.lanes, arena.width), np.float32)
         ended = np.empty((2, self.lanes), np.bool_)
-        count = k.move_on(*self._sight, *self._starts, places, accounts, *self._new, seen, self._final, ended)
+        lanes = (seen, self._final, ended, places, accounts, self._queue)
+        count = k.move_on(*lanes, arena.capital, arena.squares, *self._sight, *self._starts)
         rewards, equity, position, net, hold = told[: k.TRADED]
         infos = {"equity": equity, "position": position, "net_return": net, "hold_return": hold}
         if count:

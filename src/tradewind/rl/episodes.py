@@ -8,9 +8,9 @@ from typing import Final, Self, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tradewind.core.errors import DataError
+from tradewind.core.errors import DataError, SettingsError
 from tradewind.core.market import Market
-from tradewind.core.settings import choose
+from tradewind.core.settings import choose, require
 
 __all__ = ["BEGIN", "END", "OF", "Episodes"]
 
@@ -48,7 +48,7 @@ class Episodes:
         stretches = _stretches(usable, window)
         if length is None:
             if regimes is not None:
-                raise DataError("regimes choose random starts, and length=None takes whole stretches; give a length, or leave regimes out")
+                raise SettingsError("regimes choose random starts, and length=None takes whole stretches; give a length, or leave regimes out")
             _require_room(market, stretches, window, 1)
             nothing = np.empty(0, np.int64)
             return cls(0, stretches, nothing, nothing, nothing, nothing)
@@ -86,8 +86,7 @@ class Episodes:
         if isinstance(symbol, str):
             choose(symbol, dict.fromkeys(market.symbols), "symbol")
         column = market.symbols.index(symbol) if isinstance(symbol, str) else int(symbol)
-        if not 0 <= column < len(market.symbols):
-            raise DataError(f"symbol {symbol} is out of range; the market has {len(market.symbols)}")
+        require(0 <= column < len(market.symbols), f"symbol {symbol} is out of range; the market has {len(market.symbols)}")
         last = self.last(column, int(start))
         if last < 0:
             own = self.stretches[self.stretches[:, OF] == column]

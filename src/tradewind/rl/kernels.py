@@ -219,9 +219,9 @@ def _draw(
 
 @kernel
 def move_on(
-    inputs: NDArray[np.float32], seen: int, width: int, sees: Whole, length: int, stretches: Whole, drawn: Whole,
-    groups: Whole, cells: Whole, starts: Whole, streams: NDArray[np.uint64], places: Whole, accounts: Array, queue: Array, capital: float,
-    squares: Array, observations: NDArray[np.float32], final: NDArray[np.float32], ended: NDArray[np.bool_],
+    observations: NDArray[np.float32], final: NDArray[np.float32], ended: NDArray[np.bool_], places: Whole, accounts: Array, queue: Array,
+    capital: float, squares: Array, inputs: NDArray[np.float32], seen: int, width: int, sees: Whole, length: int, stretches: Whole,
+    drawn: Whole, groups: Whole, cells: Whole, starts: Whole, streams: NDArray[np.uint64],
 ) -> int:  # fmt: skip
     """Write `observations` (lane, input) and `ended` (2, lane), terminated and truncated; ended lanes begin a new episode.
 
@@ -242,8 +242,8 @@ def move_on(
 
 @kernel
 def begin_episodes(
-    draw: bool, length: int, stretches: Whole, drawn: Whole, groups: Whole, cells: Whole, starts: Whole, streams: NDArray[np.uint64],
-    places: Whole, accounts: Array, queue: Array, capital: float, squares: Array,
+    draw: bool, places: Whole, accounts: Array, queue: Array, capital: float, squares: Array, length: int, stretches: Whole,
+    drawn: Whole, groups: Whole, cells: Whole, starts: Whole, streams: NDArray[np.uint64],
 ) -> None:  # fmt: skip
     """Begin a new episode in every lane, at a start that is drawn, or where `places` says."""
     for i in range(places.shape[1]):
@@ -254,9 +254,8 @@ def begin_episodes(
 
 @kernel
 def observe(
-    inputs: NDArray[np.float32], seen: int, width: int, sees: Whole, places: Whole, accounts: Array,
-    observations: NDArray[np.float32],
-) -> None:  # fmt: skip
+    observations: NDArray[np.float32], places: Whole, accounts: Array, inputs: NDArray[np.float32], seen: int, width: int, sees: Whole
+) -> None:
     """Write what every lane observes (lane, input)."""
     for i in range(places.shape[1]):
         _look(inputs, seen, width, sees, places, accounts, i, observations)

@@ -90,6 +90,8 @@ class TradingVectorEnv(VectorEnv[Any, Any, Any]):
         self.backend = _backend(arena, num_envs, device)
         self.backend.seed(seed)
         self.backend.begin()
+        # Once more, so that the first reset begins the first episodes, and not the second.
+        self.backend.seed(seed)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode in every lane; the same `seed` gives the same episodes from here on, none goes on with the ones to come.
@@ -148,6 +150,7 @@ class TradingVectorEnv(VectorEnv[Any, Any, Any]):
         require("start" in options, "the option symbol alone chooses no episode; give start, the bar to start at, too")
         starts, symbols = (np.broadcast_to(np.asarray(options.get(key, 0)), (self.num_envs,)) for key in ("start", "symbol"))
         require(starts.dtype.kind in "iu", f"the option start is {options['start']!r}; it is a bar, or one for each environment")
+        require(symbols.dtype.kind in "iuU", f"the option symbol is {options.get('symbol')!r}; it is a name, or one for each environment")
         place = self.arena.episodes.place
         return np.array([place(self.market, symbol, start) for symbol, start in zip(symbols.tolist(), starts.tolist(), strict=True)]).T
 
