@@ -35,7 +35,7 @@ def test_by_hand() -> None:
 def test_each_row_is_answered_by_its_own_noisy_weights(inputs: int, outputs: int, rows: int, seed: int) -> None:
     torch.manual_seed(seed)
     layer, values = NoisyLinear(inputs, outputs), torch.randn(rows, inputs)
-    redraw(layer, rows)
+    redraw([layer], rows)
     assert layer.noise is not None
     for row, (at_inputs, at_outputs) in enumerate(zip(*layer.noise, strict=True)):
         weight = layer.weight + layer.weight_deviation * torch.outer(at_outputs, at_inputs)
@@ -47,7 +47,7 @@ def test_the_noise_has_the_deviation_that_the_paper_says() -> None:
     torch.manual_seed(1)
     layer = NoisyLinear(16, 3)
     assert torch.all(layer.weight_deviation == SIGMA / 4) and torch.all(layer.weight.abs() <= 0.25)
-    redraw(layer, 40_000)
+    redraw([layer], 40_000)
     assert layer.noise is not None
     drawn = layer.noise[0]
     # g(e)^2 = |e|, whose mean is sqrt(2 / pi).
@@ -61,15 +61,17 @@ def test_the_noise_has_the_deviation_that_the_paper_says() -> None:
 
 def test_silence_and_fresh_noise() -> None:
     torch.manual_seed(2)
-    net, values = nn.Sequential(NoisyLinear(4, 8), nn.ReLU(), NoisyLinear(8, 2)), torch.randn(3, 4)
+    layers, values = [NoisyLinear(4, 8), NoisyLinear(8, 2)], torch.randn(3, 4)
+    net = nn.Sequential(layers[0], nn.ReLU(), layers[1])
     quiet = net(values)
-    redraw(net)
+    redraw(layers)
     first = net(values)
     assert torch.equal(first, net(values)), "the noise stands until it is drawn again"
-    redraw(net)
+    redraw(layers)
     assert not torch.equal(first, net(values)) and not torch.equal(first, quiet)
-    silence(net)
+    silence(layers)
     assert torch.equal(quiet, net(values))
+    redraw([])
 
 
 def test_noise_is_drawn_from_the_seed_and_not_saved() -> None:
@@ -77,7 +79,7 @@ def test_noise_is_drawn_from_the_seed_and_not_saved() -> None:
     for _ in range(2):
         torch.manual_seed(3)
         layer = NoisyLinear(4, 2)
-        redraw(layer)
+        redraw([layer])
         answers.append(layer(torch.ones(1, 4)))
         assert sorted(net_state(layer).arrays) == ["bias", "bias_deviation", "weight", "weight_deviation"]
     assert torch.equal(*answers)
@@ -86,7 +88,7 @@ def test_noise_is_drawn_from_the_seed_and_not_saved() -> None:
 def test_gradients_reach_means_and_deviations() -> None:
     torch.manual_seed(4)
     layer = NoisyLinear(3, 2)
-    redraw(layer)
+    redraw([layer])
     layer(torch.randn(5, 3)).square().sum().backward()
     assert all(weight.grad is not None and bool((weight.grad != 0).all()) for weight in layer.parameters())
 

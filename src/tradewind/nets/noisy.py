@@ -1,13 +1,15 @@
 """Linear layers whose weights carry learned noise: exploration that the net itself turns down where it is sure.
 
-Paper: Fortunato et al. 2018, https://arxiv.org/abs/1706.10295 (factorised Gaussian noise, section 3a and 3.2). Costs a second product of
-matrices where noise is drawn, nothing where it is silent. Fails to explore where the layers before it are dead, and leaves noise where
+Paper: Fortunato et al. 2018, https://arxiv.org/abs/1706.10295 (factorised Gaussian noise, section 3). Costs a pass over the weights
+where a batch shares its noise, a second product of matrices where each row has its own, and nothing where it is silent. Fails to explore
+where the layers before it are dead, and leaves noise where
 a gradient never comes: in states that do not matter for the loss.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final, final
 
 import torch
@@ -42,30 +44,33 @@ class NoisyLinear(nn.Module):
         self.noise: tuple[Tensor, Tensor] | None = None
 
     def forward(self, values: Tensor) -> Tensor:
-        answer = functional.linear(values, self.weight, self.bias)
         if self.noise is None:
-            return answer
-        # The noise of a weight is a product, so it can be put on the inputs and outputs; then each row may have its own.
+            return functional.linear(values, self.weight, self.bias)
         at_inputs, at_outputs = self.noise
-        return answer + at_outputs * functional.linear(values * at_inputs, self.weight_deviation, self.bias_deviation)
+        if len(at_inputs) == 1:
+            weight = torch.addcmul(self.weight, self.weight_deviation, at_outputs.T * at_inputs)
+            return functional.linear(values, weight, torch.addcmul(self.bias, self.bias_deviation, at_outputs[0]))
+        # A weight's noise is a product, so it can be put on inputs and outputs: that is how each row has its own.
+        stray = functional.linear(values * at_inputs, self.weight_deviation, self.bias_deviation)
+        return functional.linear(values, self.weight, self.bias) + at_outputs * stray
 
     def extra_repr(self) -> str:
         outputs, inputs = self.weight.shape
         return f"inputs={inputs}, outputs={outputs}"
 
 
-def redraw(net: nn.Module, rows: int = 1) -> None:
-    """New noise in every noisy layer of `net`, from torch's random state: one for a whole batch, or one for each of its `rows`."""
-    for layer in net.modules():
-        if isinstance(layer, NoisyLinear):
-            outputs, inputs = layer.weight.shape
-            drawn = torch.randn(rows, inputs + outputs, device=layer.weight.device)
-            shaped = drawn.sign() * drawn.abs().sqrt()
-            layer.noise = shaped[:, :inputs], shaped[:, inputs:]
+def redraw(layers: Sequence[NoisyLinear], rows: int = 1) -> None:
+    """New noise in `layers`, from torch's random state: one for a whole batch, or one for each of its `rows`."""
+    if not layers:
+        return
+    sizes = [size for layer in layers for size in reversed(layer.weight.shape)]
+    drawn = torch.randn(rows, sum(sizes), device=layers[0].weight.device)
+    parts = (drawn.sign() * drawn.abs().sqrt()).split(sizes, dim=1)
+    for layer, at_inputs, at_outputs in zip(layers, parts[::2], parts[1::2], strict=True):
+        layer.noise = at_inputs, at_outputs
 
 
-def silence(net: nn.Module) -> None:
-    """No noise in any layer of `net`: it answers by the means of its weights."""
-    for layer in net.modules():
-        if isinstance(layer, NoisyLinear):
-            layer.noise = None
+def silence(layers: Sequence[NoisyLinear]) -> None:
+    """No noise in `layers`: they answer by the means of their weights."""
+    for layer in layers:
+        layer.noise = None

@@ -26,7 +26,7 @@ class QNetwork(nn.Module):
 
     `hidden` are the widths of the hidden layers. A `dueling` net shares all but the last of them; the two streams then have a layer of that
     width each, and Q = V + A - mean(A), so that V and A are told apart. With `noisy`, the first deviation of the noise, all layers but the
-    shared ones are noisy (`tradewind.nets.noisy`).
+    shared ones are: `noisy` then holds them, for `tradewind.nets.noisy.redraw`.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class QNetwork(nn.Module):
         self.streams = nn.Sequential(linear(shared[-1], self.width * (1 + dueling)), nn.ReLU())
         self.advantage = linear(self.width, actions * atoms)
         self.value = linear(self.width, atoms) if dueling else None
+        self.noisy = [layer for layer in self.modules() if isinstance(layer, NoisyLinear)]
 
     def forward(self, observations: Tensor) -> Tensor:
         streams = self.streams(self.trunk(observations))

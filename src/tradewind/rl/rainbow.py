@@ -9,7 +9,7 @@ in small tasks that are done before a distribution is worth having.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -89,11 +89,12 @@ class Rainbow(ValueLearner):
 
     def values(self, nets: nn.ModuleDict, observations: Tensor) -> Tensor:
         """(batch, action) the means of the distributions; while learning each row has noise of its own, else there is none."""
+        critic = cast(QNetwork, nets["critic"])
         if self.nets.training:
-            redraw(nets, len(observations))
+            redraw(critic.noisy, len(observations))
         else:
-            silence(nets)
-        return self._means(nets["critic"](observations))
+            silence(critic.noisy)
+        return self._means(critic(observations))
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Cross-entropy against the projected r + discount * Z'(s', argmax E Z(s', .)); the KL divergence is the surprise.
@@ -119,9 +120,9 @@ class Rainbow(ValueLearner):
 
     def _answers(self, nets: nn.ModuleDict, observations: Tensor) -> Tensor:
         """What the critic of `nets` answers under new noise, the same for all rows."""
-        redraw(nets)
-        answers: Tensor = nets["critic"](observations)
-        return answers
+        critic = cast(QNetwork, nets["critic"])
+        redraw(critic.noisy)
+        return cast(Tensor, critic(observations))
 
     def _means(self, answers: Tensor) -> Tensor:
         return answers if self.config.atoms == 1 else categorical_mean(answers.float(), self.support)
