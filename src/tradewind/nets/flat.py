@@ -7,7 +7,7 @@ weights are replaced rather than written to (`net.to(device)`, a new `Parameter`
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 import torch
 from torch import Tensor, nn
@@ -16,22 +16,28 @@ from tradewind.core.settings import require
 
 __all__ = ["FlatWeights"]
 
+ALIGNED: Final = 16
+"""Weights begin at multiples of 64 bytes, as those of a net of its own do: elsewhere products differ in their last bits."""
+
 
 @final
 class FlatWeights:
-    """The weights of `net` as one vector: `weights` (count,), and `gradient` (count,), into which backward passes add."""
+    """The weights of `net` as one vector: `weights` (count,), and `gradient` (count,), into which backward passes add.
+
+    Between two parameters stand zeros that no gradient reaches, up to the next multiple of 16.
+    """
 
     def __init__(self, net: nn.Module) -> None:
         parameters = list(net.parameters())
         require(len(parameters) > 0, "this net has no weights")
-        self.weights: Tensor = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
+        sizes = [-(-parameter.numel() // ALIGNED) * ALIGNED for parameter in parameters]
+        self.weights: Tensor = torch.zeros(sum(sizes), dtype=parameters[0].dtype, device=parameters[0].device)
         self.gradient: Tensor = torch.zeros_like(self.weights)
-        start = 0
-        for parameter in parameters:
-            part = slice(start, start + parameter.numel())
-            parameter.data = self.weights[part].view_as(parameter)
-            parameter.grad = self.gradient[part].view_as(parameter)
-            start = part.stop
+        pieces = zip(parameters, self.weights.split(sizes), self.gradient.split(sizes), strict=True)
+        for parameter, weights, gradient in pieces:
+            own = parameter.numel()
+            weights[:own] = parameter.detach().reshape(-1)
+            parameter.data, parameter.grad = weights[:own].view_as(parameter), gradient[:own].view_as(parameter)
 
     def parameter(self) -> nn.Parameter:
         """The vector as an optimiser wants it, with its gradient."""

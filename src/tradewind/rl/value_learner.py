@@ -42,10 +42,11 @@ class ValueConfig(ABC):
     """Settings that all value learners share; each has a config of its own that is one of these.
 
     `hidden` are the nets' widths. One update of `batch` transitions is made every `train_every` steps, counted over all lanes, once
-    `learning_starts` steps are in the memory of `capacity` transitions; a transition's return is over `n_step` steps. Every `target_every`
-    updates the older net moves by `target_rate` towards the one that learns: all the way at 1. Actions are drawn blindly with a
-    probability that falls from `epsilon_start` to `epsilon_end` over the first `exploration`, a share of the run. `max_gradient` is the
-    longest gradient. `bfloat16` "auto" is on where the processor has it. `compile` translates the loss once, for half a minute or so.
+    `learning_starts` steps are in the memory of `capacity` transitions; a transition's return is over `n_step` steps: 1 in the papers,
+    where 3 learns sooner. Every `target_every` updates the older net moves by `target_rate` towards the one that learns: all the way at 1.
+    Actions are drawn blindly with a probability that falls from `epsilon_start` to `epsilon_end` over the first `exploration`, a share of
+    the run. `max_gradient` is the longest gradient. `bfloat16` "auto" is on where the processor has it. `compile` translates the loss
+    once, for half a minute or so.
     """
 
     hidden: tuple[int, ...] = (128, 128)
@@ -55,7 +56,7 @@ class ValueConfig(ABC):
     capacity: int = 100_000
     learning_starts: int = 1_000
     train_every: int = 4
-    n_step: int = 1
+    n_step: int = 3
     target_every: int = 250
     target_rate: float = 1.0
     epsilon_start: float = 1.0
@@ -82,6 +83,7 @@ class ValueConfig(ABC):
         fraction(one=True, target_rate=self.target_rate)
         fraction(zero=True, one=True, discount=self.discount, exploration=self.exploration)
         fraction(zero=True, one=True, epsilon_start=self.epsilon_start, epsilon_end=self.epsilon_end)
+        require(self.bfloat16 in (True, False, "auto"), f"bfloat16 is {self.bfloat16!r}; it is true, false or 'auto'")
         require(len(self.hidden) > 0, "hidden is empty; a net needs a hidden layer at least")
         require(self.batch <= self.capacity, f"batch {self.batch} is more than the {self.capacity} transitions that are remembered")
         require(self.epsilon_end <= self.epsilon_start, "epsilon_end is above epsilon_start; exploration falls")
