@@ -35,7 +35,8 @@ FORECASTERS: dict[str, dict[str, Any]] = {
         "members": ("logistic", "random-forest", "lightgbm"),
         "member_settings": {"random-forest": SMALL_FOREST, "lightgbm": SMALL_BOOSTING},
     },
-    "price-action-transformer": SMALL_NET,
+    # A few hundred steps would be over before the two thousand of the default to warm up.
+    "price-action-transformer": {**SMALL_NET, "warmup": 0},
     "transformer": SMALL_NET,
     "lstm": {**SMALL_TRAINING, "window": 4, "hidden": 8, "layers": 1},
     "mlp": {**SMALL_TRAINING, "hidden": 16},

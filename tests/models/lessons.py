@@ -30,6 +30,8 @@ SMALL: dict[str, dict[str, Any]] = {
         "learning_rate": 0.005,
         "dropout": 0.05,
         "validation": 0.2,
+        # A lesson of a few hundred steps would be over before the guide's two thousand to warm up.
+        "warmup": 0,
     },
     "mlp": {"hidden": 16, "epochs": 6, "learning_rate": 0.005, "dropout": 0.05},
     "lstm": {"window": 4, "hidden": 8, "layers": 1, "epochs": 6, "learning_rate": 0.01, "dropout": 0.05},

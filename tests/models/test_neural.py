@@ -36,8 +36,10 @@ def test_presets_are_the_guides_and_what_is_given_goes_first() -> None:
     regular = price_action_transformer("regularised")
     assert (regular.sizes.dropout, regular.settings.weight_decay, regular.sizes.window) == (0.2, 0.05, 64)
     plain, window = price_action_transformer().settings, price_action_transformer().sizes.window
-    guide = (plain.epochs, plain.patience, plain.batch, plain.learning_rate, plain.weight_decay, window)
-    assert guide == (100, 5, 32, 1e-3, 0.01, 64)
+    guide = (plain.epochs, plain.patience, plain.batch, plain.weight_decay, window)
+    assert guide == (100, 5, 32, 0.01, 64)
+    # Its encoder normalises after each part, which wants a warm-up, and half the guide's rate.
+    assert (plain.learning_rate, plain.warmup, regular.settings.warmup, large.settings.warmup) == (5e-4, 2_000, 2_000, 2_000)
     for preset in ARCHITECTURES["price-action-transformer"].presets:
         assert price_action_transformer(preset).window == 2 * price_action_transformer(preset).sizes.window
 

@@ -188,7 +188,16 @@ def test_a_failing_device_falls_back_to_the_cpu_with_the_same_result(monkeypatch
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"epochs": 0}, {"batch": 0}, {"patience": 1.5}, {"learning_rate": 0}, {"clip": -1}, {"bfloat16": "on"}, {"device": "tpu"}],
+    [
+        {"epochs": 0},
+        {"batch": 0},
+        {"patience": 1.5},
+        {"learning_rate": 0},
+        {"clip": -1},
+        {"bfloat16": "on"},
+        {"device": "tpu"},
+        {"warmup": -1},
+    ],
     ids=str,
 )
 def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
@@ -263,9 +272,8 @@ def test_the_second_pass_drops_the_units_of_the_first() -> None:
     assert any((outputs == 0).any() for outputs in seen)
 
 
-def test_the_learning_rate_falls_on_a_plateau(monkeypatch: pytest.MonkeyPatch) -> None:
-    losses = iter([1.0, 0.9, 0.95, 0.96, 0.97, 0.98, 0.8, 0.85, 0.99, 0.99])
-    monkeypatch.setattr(training, "_evaluate", lambda course, examples: next(losses))
+def _watched_rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The learning rate of every step from now on."""
     rates: list[float] = []
     step = torch.optim.AdamW.step
 
@@ -274,9 +282,38 @@ def test_the_learning_rate_falls_on_a_plateau(monkeypatch: pytest.MonkeyPatch) -
         return step(self)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", spied)
+    return rates
+
+
+def test_the_learning_rate_falls_on_a_plateau(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([1.0, 0.9, 0.95, 0.96, 0.97, 0.98, 0.8, 0.85, 0.99, 0.99])
+    monkeypatch.setattr(training, "_evaluate", lambda course, examples: next(losses))
+    rates = _watched_rates(monkeypatch)
     settings = TrainingSettings(epochs=10, patience=9, batch=256, learning_rate=0.1, plateau=2, plateau_factor=0.5)
     train(_net(), _examples(), _examples(8), TWO_CLASSES, settings, 0)
     assert rates == [0.1] * 4 + [0.05] * 2 + [0.025] * 3 + [0.0125]
+
+
+def test_the_learning_rate_rises_over_the_first_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = _watched_rates(monkeypatch)
+    # 70 samples in groups of 2 * 16: three steps an epoch, so that the rise ends inside the third.
+    settings = TrainingSettings(epochs=4, batch=16, accumulate=2, learning_rate=0.1, warmup=8)
+    train(_net(), _examples(70), None, TWO_CLASSES, settings, 0)
+    assert rates == pytest.approx([0.1 * min(step, 8) / 8 for step in range(1, 13)])
+    assert rates[7:] == [0.1] * 5
+
+
+def test_a_training_killed_while_its_rate_rises_goes_on_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[State] = []
+    settings = TrainingSettings(epochs=6, batch=32, learning_rate=0.05, warmup=9, plateau=1)
+    parts = (_examples(64), _examples(64, seed=3, noise=2.0), TWO_CLASSES, settings, 0)
+    whole, part = _net(), _net()
+    rates = _watched_rates(monkeypatch)
+    told = train(whole, *parts, save=saved.append)
+    through = rates[4:]
+    rates.clear()
+    again = train(part, *parts, resume=saved[1])
+    assert rates == through and _bytes(whole) == _bytes(part) and told.history == again.history
 
 
 def test_a_training_on_a_plateau_goes_on_with_its_rate() -> None:

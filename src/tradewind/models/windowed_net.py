@@ -61,6 +61,7 @@ class NeuralSettings:
     plateau_factor: float = 0.5
     keep: int = 1
     block: int = 1
+    warmup: int = 0
 
     def __post_init__(self) -> None:
         whole(stride=self.stride)

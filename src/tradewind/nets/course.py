@@ -1,7 +1,8 @@
 """The course of a training: its settings, the epochs so far, the weights worth keeping, the learning rate, and when to stop.
 
 Source: early stopping as in Prechelt 1998, https://doi.org/10.1007/3-540-49430-8_3; the learning rate falls on a plateau, as in He et al.
-2016, https://arxiv.org/abs/1512.03385. Costs a copy of the weights for each epoch that is kept. Early stopping fails, and keeps a lucky
+2016, https://arxiv.org/abs/1512.03385, and can rise over the first steps, as in Vaswani et al. 2017, https://arxiv.org/abs/1706.03762,
+section 5.3. Costs a copy of the weights for each epoch that is kept. Early stopping fails, and keeps a lucky
 epoch, where the validation part is too small to tell epochs apart.
 """
 
@@ -50,7 +51,8 @@ class TrainingSettings:
     ends later than `max_seconds` (0: no limit; with one, results depend on the machine's speed). After every `plateau` epochs in a row
     without a lower one (0: never) the learning rate is multiplied by `plateau_factor`. The weights of the `keep` best epochs are kept.
     `bfloat16` runs the net in bfloat16 with float32 weights; `auto` does so where the device has it. `device` is auto, cpu or cuda.
-    `threads` is for the CPU. `shuffle` mixes the order of the samples, in blocks of `block` consecutive ones.
+    `threads` is for the CPU. `shuffle` mixes the order of the samples, in blocks of `block` consecutive ones. The learning rate rises in
+    equal parts over the first `warmup` steps (0: it does not rise).
     """
 
     epochs: int = 100
@@ -69,11 +71,12 @@ class TrainingSettings:
     plateau_factor: float = 0.5
     keep: int = 1
     block: int = 1
+    warmup: int = 0
 
     def __post_init__(self) -> None:
         whole(epochs=self.epochs, patience=self.patience, batch=self.batch, accumulate=self.accumulate, threads=self.threads)
         whole(keep=self.keep, block=self.block)
-        whole(0, plateau=self.plateau)
+        whole(0, plateau=self.plateau, warmup=self.warmup)
         number(learning_rate=self.learning_rate)
         number(False, weight_decay=self.weight_decay, clip=self.clip, max_seconds=self.max_seconds)
         fraction(plateau_factor=self.plateau_factor)
@@ -161,7 +164,7 @@ class Course:
         return "time" if 0 < settings.max_seconds <= seconds else None
 
     def learning_rate(self) -> float:
-        """The learning rate of the next epoch, read from the history alone, so that a training that goes on has the same."""
+        """The learning rate of the next epoch, warm-up aside, read from the history alone: a training that goes on has the same."""
         rate, waited, lowest = self.settings.learning_rate, 0, math.inf
         for line in self.history if self.settings.plateau else ():
             loss = line.training_loss if line.validation_loss is None else line.validation_loss
@@ -170,6 +173,11 @@ class Course:
             if waited == self.settings.plateau:
                 rate, waited = rate * self.settings.plateau_factor, 0
         return rate
+
+    def warmth(self, step: int, steps: int) -> float:
+        """The share of the learning rate that step `step` of the next epoch's `steps` takes, counted from 0, by the epochs before it."""
+        done = len(self.history) * steps + step + 1
+        return 1.0 if done >= self.settings.warmup else done / self.settings.warmup
 
     def samples(self, n: int) -> Tensor:
         """(n,): the numbers of all samples in the order of the next epoch."""

@@ -149,11 +149,12 @@ def _pass(course: Course, examples: Examples) -> float:
     """One epoch of steps; the loss over all of it."""
     course.net.train()
     rate = course.learning_rate()
-    for group in course.optimiser.param_groups:
-        group["lr"] = rate
     order = course.samples(len(examples)).to(examples.targets.device)
+    steps = torch.split(order, course.settings.batch * course.settings.accumulate)
     sums: Tensor | None = None
-    for together in torch.split(order, course.settings.batch * course.settings.accumulate):
+    for step, together in enumerate(steps):
+        for group in course.optimiser.param_groups:
+            group["lr"] = rate * course.warmth(step, len(steps))
         terms = _with_memory(course.shrink, lambda which=together: _backward(course, examples, which))  # type: ignore[misc]
         if course.settings.clip:
             nn.utils.clip_grad_norm_(course.net.parameters(), course.settings.clip)
