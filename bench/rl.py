@@ -20,16 +20,17 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tradewind.core.clock import MINUTE, SystemClock
 from tradewind.core.market import Market
 from tradewind.core.settings import choose
 from tradewind.core.types import Array, Features
+from tradewind.rl.device_env import DeviceBackend
 from tradewind.rl.trading_vector_env import TradingVectorEnv
 
 CLOCK: Final = SystemClock()
 FEATURES: Final = 14
-BARS: Final = 100_000
 WANTED: Final = {"environment": 10_000_000, "gpu": 2_500}
 """Steps a second: what the numba environment is to reach on one core, and what the GPU guide claims for all of PPO."""
 
@@ -78,42 +79,51 @@ def columns(market: Market, seed: int = 1) -> Features:
 
 # -- environment --------------------------------------------------------------------------------------------------------
 def environment(asked: argparse.Namespace) -> None:
-    """Ours, on numba and on torch, and the peers."""
-    market = walk_market(BARS)
+    """Ours, compiled and in torch operations, and the peers, all in the same market; ours once more in one that no cache holds."""
+    market = walk_market(20_000, 1)
     for actions in ("continuous", "discrete"):
-        ours(market, actions, None, asked)
-    ours(market, "continuous", "cpu", asked)
+        ours(market, "numba", actions, asked.environments, asked.steps)
+    ours(market, "numba, tensors", "continuous", asked.environments, asked.steps)
+    ours(market, "torch operations on the CPU", "continuous", asked.environments, asked.steps // 20)
     if torch.cuda.is_available():
-        ours(market, "continuous", "cuda", asked)
+        for lanes in (asked.environments, 64 * asked.environments):
+            ours(market, "torch operations on the GPU", "continuous", lanes, asked.steps)
     else:
-        report("environment", of="tradewind on a GPU", left_out="no CUDA device here", wanted=WANTED["gpu"])
-    peer("gym-anytrading", "gym_anytrading", any_trading, walk_market(20_000, 1))
-    peer("gym-trading-env", "gym_trading_env", trading_env, walk_market(20_000, 1))
+        report("environment", of="tradewind, torch operations on the GPU", left_out="no CUDA device here", wanted=WANTED["gpu"])
+    peer("gym-anytrading", "gym_anytrading", any_trading, market)
+    peer("gym-trading-env", "gym_trading_env", trading_env, market)
+    ours(walk_market(100_000, 10), "numba", "continuous", asked.environments, asked.steps)
 
 
-def ours(market: Market, actions: str, device: str | None, asked: argparse.Namespace) -> None:
+def ours(market: Market, how: str, actions: str, lanes: int, steps: int) -> None:
     """All environments step together; their observations are there after each step, as an agent would need them."""
-    env = TradingVectorEnv(market, asked.environments, features=columns(market), actions=actions, seed=1, device=device)
-    drawn: list[Any] = [_drawn(actions, asked.environments, seed) for seed in range(16)]
+    device = "cuda" if how.endswith("GPU") else None if how == "numba" else "cpu"
+    env = TradingVectorEnv(market, lanes, features=columns(market), actions=actions, seed=1, device=device)
+    if how.endswith("on the CPU"):
+        env.backend = DeviceBackend(env.arena, lanes, torch.device("cpu"))
+    drawn: list[Any] = [_drawn(actions, lanes, seed) for seed in range(16)]
     if device is not None:
         drawn = [torch.as_tensor(one, device=device) for one in drawn]
-    steps = asked.steps if device != "cpu" else asked.steps // 4
+    env.reset(seed=1)
 
     def work() -> None:
-        env.reset(seed=1)
         for t in range(steps):
             env.step(drawn[t % 16])
         if device == "cuda":
             torch.cuda.synchronize()
 
-    where = {None: "numba", "cpu": "tensors on the CPU", "cuda": "torch on the GPU"}[device]
-    inputs = int(np.prod(env.single_observation_space.shape))
-    speed(
-        "environment", f"tradewind, {where}", steps * asked.environments, work, actions=actions, inputs=inputs, wanted=WANTED["environment"]
-    )
+    told: dict[str, float | int | str] = {
+        "actions": actions,
+        "environments": lanes,
+        "inputs": env.arena.width,
+        "symbols": len(market.symbols),
+        "bars": len(market),
+    }
+    wanted = WANTED["gpu" if device == "cuda" else "environment"]
+    speed("environment", f"tradewind, {how}", steps * lanes, work, 5, **told, wanted=wanted)
 
 
-def _drawn(actions: str, lanes: int, seed: int) -> np.ndarray:
+def _drawn(actions: str, lanes: int, seed: int) -> NDArray[Any]:
     random = np.random.default_rng(seed)
     if actions == "discrete":
         return random.integers(0, 3, lanes)
@@ -155,7 +165,7 @@ def any_trading(market: Market, features: Mapping[str, Array]) -> Any:
     signal = np.column_stack(list(features.values())).astype(np.float32)
 
     class WithColumns(StocksEnv):  # type: ignore[misc]
-        def _process_data(self) -> tuple[np.ndarray, np.ndarray]:  # its documented way of giving other features
+        def _process_data(self) -> tuple[NDArray[Any], NDArray[Any]]:  # its documented way of giving other features
             return self.df["Close"].to_numpy(np.float32), signal
 
     return WithColumns(pandas.DataFrame({"Close": market.close[:, 0]}), 1, (1, len(market)))
