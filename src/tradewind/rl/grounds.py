@@ -18,7 +18,8 @@ from tradewind.core.limits import whole
 from tradewind.core.market import FIELDS, Market
 from tradewind.features import Standardiser, compute
 from tradewind.features.catalog import resolve
-from tradewind.rl.trader import ACCOUNT, Sight
+from tradewind.rl.evaluation import Actor
+from tradewind.rl.trader import ACCOUNT, Sight, Trader
 from tradewind.simulate.costs import Costs
 
 if TYPE_CHECKING:
@@ -79,6 +80,10 @@ class Grounds:
         # The rows before the part are seen in its first window, and not traded.
         rows = slice(max(0, start - self.sight.window + 1), stop)
         return self._environment(rows, min(count, MOST), None, 0), count
+
+    def trader(self, agent: Actor) -> Trader:
+        """`agent`, once it has practised here, with the eyes that it practised with."""
+        return Trader(agent, self.sight, self.scaler, (self.market.timeframe, self.market.calendar))
 
     def steps(self, start: int, stop: int) -> int:
         """How many steps can be taken between two bars, over all symbols."""

@@ -115,8 +115,7 @@ class AgentStrategy(Strategy):
                 grounds.practice(derive(self.seed, "practice")), self.steps, seed=derive(self.seed, "agent"),
                 evaluate=contest, evaluate_every=every, episodes=episodes,
             )  # fmt: skip
-            trader = Trader(made, self.sight, grounds.scaler, (market.timeframe, market.calendar))
-            self._trader = trader.calibrate(market, Book(market.symbols, self.course.costs), judged)
+            self._trader = grounds.trader(made).calibrate(market, Book(market.symbols, self.course.costs), judged)
         return self
 
     def decide(self, view: View) -> Target:

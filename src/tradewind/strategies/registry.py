@@ -43,7 +43,11 @@ _PATIENCE: Final = {"learning_rate": 1e-3, "discount": 0.95}
 
 def _valued(algorithm: str) -> dict[str, Any]:
     """The settings of the agents that learn values."""
-    return {"algorithm": algorithm, "agent": {"hidden": (64, 64), "batch": 256, "train_every": 64, **_PATIENCE}, "refit_every": 4}
+    return {
+        "algorithm": algorithm,
+        "agent": {"hidden": (64, 64), "batch": 128, "train_every": 16, "target_every": 100, **_PATIENCE},
+        "refit_every": 4,
+    }
 
 
 _TABLE: Final[dict[str, _Entry]] = {
