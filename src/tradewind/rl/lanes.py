@@ -26,6 +26,7 @@ from tradewind.rl.spaces import Spaces
 
 __all__ = ["Lanes", "Transition", "reset_mode"]
 
+_KINDS: Final = {torch.float32: np.float32, torch.bool: np.bool_}
 FAR_BETWEEN: Final = 256
 """On a device other than the CPU, what ended is fetched after so many steps at the latest; asking at each would make it wait."""
 
@@ -71,6 +72,7 @@ class Lanes:
         self.observations: Tensor
         self._resetting: Tensor | None
         self._episodes: list[tuple[float, int]]
+        self._host = device.type == "cpu"
         self._everyone = torch.ones(self.size, dtype=torch.bool, device=device)
         self._reset(derive(seed, "environment"))
 
@@ -149,15 +151,14 @@ class Lanes:
         self._episodes = []
         self._ends: list[tuple[Tensor, Tensor, Tensor]] = []
         self._wrong = torch.full((self.size,), -1, dtype=torch.int64, device=self.device)
-        fine = torch.isfinite(self.observations).all(dim=1)
-        if not bool(fine.all()):
-            self._complain(int(torch.nonzero(~fine)[0]), self.steps, self.observations, None)
+        if not bool(torch.isfinite(self.observations).all()):
+            self._find_fault(None)
 
     def _tensor(self, told: Any, kind: torch.dtype) -> Tensor:
         # Environments may write into the same memory again at their next step: what is kept is copied.
-        if not isinstance(told, Tensor):
-            return torch.tensor(np.asarray(told), dtype=kind, device=self.device)
-        return told.to(device=self.device, dtype=kind, copy=True)
+        if isinstance(told, Tensor):
+            return told.to(device=self.device, dtype=kind, copy=True)
+        return torch.from_numpy(np.array(told, dtype=_KINDS[kind])).to(self.device)
 
     def _numbers(self, shown: Any) -> Tensor:
         return self._tensor(shown, torch.float32).reshape(self.size, self.spaces.inputs)
@@ -168,7 +169,9 @@ class Lanes:
         if self._theirs is not None:
             return shaped.to(self._theirs)
         told = shaped.cpu().numpy()
-        return told if not isinstance(space, gym.spaces.Box) else np.clip(told.astype(space.dtype), space.low, space.high)
+        if told.dtype == space.dtype or not isinstance(space, gym.spaces.Box):
+            return told
+        return np.clip(told.astype(space.dtype), space.low, space.high)
 
     def _led_to(self, seen: Tensor, ended: Tensor) -> tuple[Tensor, Tensor]:
         """Where the step led, and what the lanes show now: two things only where an episode ended."""
@@ -199,46 +202,46 @@ class Lanes:
         return following
 
     def _note(self, step: Transition, ended: Tensor) -> None:
-        """Keep the episodes' books, and look whether all numbers are numbers."""
-        fine = torch.isfinite(step.following).all(dim=1) & torch.isfinite(step.rewards)
-        if step.following is not self.observations:
-            fine &= torch.isfinite(self.observations).all(dim=1)
+        """Keep the episodes' books, and look whether all numbers are numbers: at once on the host, later on a device."""
         self._returns += step.rewards * step.counted
         self._lengths += step.counted
-        at_once = self.device.type == "cpu"
-        if at_once and not bool(fine.all()):
-            self._complain(int(torch.nonzero(~fine)[0]), self.steps, step.following, step.rewards)
-        if not at_once:
+        if self._host:
+            if not all(np.isfinite(tensor.numpy()).all() for tensor in (step.rewards, step.following, self.observations)):
+                self._find_fault(step)
+            if not bool(ended.any()):
+                return
+        else:
+            fine = torch.isfinite(step.rewards) & torch.isfinite(step.following).all(dim=1) & torch.isfinite(self.observations).all(dim=1)
             self._wrong = torch.where((self._wrong < 0) & ~fine, self.steps, self._wrong)
-        if not at_once or bool(ended.any()):
-            self._ends.append((ended, self._returns, self._lengths))
-            self._returns, self._lengths = self._returns.masked_fill(ended, 0.0), self._lengths.masked_fill(ended, 0)
+        self._ends.append((ended, self._returns, self._lengths))
+        self._returns, self._lengths = self._returns.masked_fill(ended, 0.0), self._lengths.masked_fill(ended, 0)
         if len(self._ends) >= FAR_BETWEEN:
             self._fetch()
 
     def _fetch(self) -> None:
-        if self.device.type != "cpu" and bool((self._wrong >= 0).any()):
+        if not self._host and bool((self._wrong >= 0).any()):
             lane = int(torch.argmax(self._wrong))
-            self._complain(lane, int(self._wrong[lane]), self.observations, None)
+            where = f"environment {lane}, after {int(self._wrong[lane])} steps of all {self.size}"
+            raise DataError(f"{where}: an observation or the reward was not finite; ask the same environment for its numbers on the CPU")
         if self._ends:
             ended, returns, lengths = (torch.stack(column) for column in zip(*self._ends, strict=True))
             self._episodes += zip(returns[ended].tolist(), lengths[ended].tolist(), strict=True)
             self._ends = []
 
-    def _complain(self, lane: int, step: int, shown: Tensor, rewards: Tensor | None) -> None:
-        where = f"environment {lane}, after {step} steps of all {self.size}"
-        if rewards is not None and not bool(torch.isfinite(rewards[lane])):
-            raise DataError(f"{where}: the reward is {float(rewards[lane])}; a reward is a finite number{self._place(lane)}")
-        wrong = torch.nonzero(~torch.isfinite(shown[lane]))[:, 0].tolist()
-        if not wrong:
-            raise DataError(f"{where}: an observation or the reward was not finite{self._place(lane)}")
-        names = getattr(self.env.unwrapped, "observation_names", None)
-        column = repr(names[wrong[0]]) if names is not None else f"number {wrong[0]}"
-        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        value = float(shown[lane, wrong[0]])
-        raise DataError(
-            f"{where}: {column}{more} of the observation is {value}{self._place(lane)}; leave out or fill what is missing there"
-        )
+    def _find_fault(self, step: Transition | None) -> None:
+        """Raise DataError for the first lane whose reward or observation is no number."""
+        told = [self.observations] if step is None else [step.rewards[:, None], step.following, self.observations]
+        for part, numbers in enumerate(told):
+            for lane, column in torch.nonzero(~torch.isfinite(numbers)).tolist()[:1]:
+                value = float(numbers[lane, column])
+                where = f"environment {lane}, after {self.steps} steps of all {self.size}"
+                if step is not None and part == 0:
+                    raise DataError(f"{where}: the reward is {value}; a reward is a finite number{self._place(lane)}")
+                names = getattr(self.env.unwrapped, "observation_names", None)
+                name = f"number {column}" if names is None else repr(names[column])
+                others = int((~torch.isfinite(numbers[lane])).sum()) - 1
+                what = f"{name}{f' and {others} more' if others else ''} of the observation is {value}{self._place(lane)}"
+                raise DataError(f"{where}: {what}; leave out or fill what is missing there")
 
     def _place(self, lane: int) -> str:
         locate = getattr(self.env.unwrapped, "locate", None)

@@ -62,6 +62,8 @@ class Spaces:
         """What the environment is given for an agent's `actions`: (lane,) int64, or (lane, dimension) from [-1, 1], clipped to it."""
         if self.discrete:
             return actions + self.start if self.start else actions
+        if self.low == (-1.0,) * self.actions and self.high == (1.0,) * self.actions:
+            return actions.clamp(-1.0, 1.0)
         low, high = actions.new_tensor(self.low), actions.new_tensor(self.high)
         # Rounding alone would leave the space in its last bit, and a strict environment would refuse the action.
         return (low + (actions.clamp(-1.0, 1.0) + 1.0) * 0.5 * (high - low)).clamp(low, high)
