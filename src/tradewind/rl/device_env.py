@@ -2,7 +2,7 @@
 
 The same numbers as the compiled one's, operation by operation: accounts in float64, observations in float32, the same random starts. Every
 branch is a `torch.where`, nothing is fetched to the host, and what a step returns stays on the device, as in Makoviychuk et al. 2021,
-"Isaac Gym", https://arxiv.org/abs/2108.10470. Costs a hundred and fifty small kernels a step whatever the number of lanes, which is why it
+"Isaac Gym", https://arxiv.org/abs/2108.10470. Costs some 170 small operations a step whatever the number of lanes, which is why it
 is slower than the compiled one on a CPU, and wants many lanes on a GPU. Fails to agree to the last bits where a device's logarithm does.
 """
 
@@ -47,13 +47,15 @@ class DeviceBackend(Backend):
         self._inputs = self._put(arena.inputs).flatten(0, 1)
         self._bars_each = int(arena.bars.shape[1])
         self._lags = torch.arange(1 - arena.window, 1, device=device)
-        self._levels, self._logs, self._squares, self._sees = map(self._put, (arena.actions.levels, arena.logs, arena.squares, arena.sees))
+        self._levels, self._logs, self._sees = map(self._put, (arena.actions.levels, arena.logs, arena.sees))
         e = arena.episodes
         self._stretches, self._drawn, self._groups, self._cells, self._starts = map(
             self._put, (e.stretches, e.drawn, e.groups, e.cells, e.starts)
         )
         self._numbers = torch.arange(lanes, device=device)
-        self._rates = tuple(arena.rates.tolist())
+        self._rates = self._put(arena.rates)
+        self._newcomers = self._put(_newcomers(arena))
+        self._patience = 1 if device.type == "cpu" else LOOKED_AT
         self._places: Tensor
         self._accounts: Tensor
         self._queue: Tensor
@@ -144,7 +146,7 @@ class DeviceBackend(Backend):
         new = ~((given >= least - slack) & (given <= most + slack)) & ~self._wrong
         self._refused = torch.where(new, given.double(), self._refused)
         self._wrong = self._wrong | new
-        if self.device.type == "cpu" or self._taken % LOOKED_AT == 0:
+        if self._taken % self._patience == 0:
             self._complain()
         slot = self._taken % max(1, len(self._queue))
         self._taken += 1
@@ -202,10 +204,7 @@ class DeviceBackend(Backend):
         places, streams = self._draw()
         self._places = torch.where(ended, places, self._places)
         self._streams = torch.where(ended, streams, self._streams)
-        fresh = torch.zeros_like(self._accounts)
-        fresh[[k.CASH, k.EQUITY, k.PEAK]] = self.arena.capital
-        fresh[k.SHARE] = 1.0
-        fresh[k.SQUARE] = self._squares[self._places[k.SYMBOL]]
+        fresh = self._newcomers.index_select(1, self._places[k.SYMBOL])
         self._accounts = torch.where(ended, fresh, self._accounts)
         if len(self._queue):
             self._queue = torch.where(ended, torch.nan, self._queue)
@@ -230,12 +229,12 @@ _COMPLEX: Final = (torch.complex32, torch.complex64, torch.complex128)
 
 
 def live_one_bar(
-    now: Tensor, marked: Tensor, due: Tensor, rates: tuple[float, ...], purses: Tensor, helds: Tensor
+    now: Tensor, marked: Tensor, due: Tensor, rates: Tensor, purses: Tensor, helds: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Let every account (lane,) live through one bar: `now` (lane, 5), with `marked` (lane,) the mark of the bar before it.
 
-    `due` (lane,) is the target filled at the open, NaN keeps. Returns cash, quantity, equity at the close, and what was traded over
-    the equity before it, all (lane,) float64; equal to what `simulate.kernels.live_one_bar` writes.
+    `due` (lane,) is the target filled at the open, NaN keeps; `rates` are those of the costs. Returns cash, quantity, equity at the close,
+    and what was traded over the equity before it, all (lane,) float64; equal to what `simulate.kernels.live_one_bar` writes.
     """
     price, close = now[:, BAR_OPEN], now[:, BAR_CLOSE]
     purses = purses - helds * marked * now[:, BAR_FUNDING]
@@ -254,6 +253,13 @@ def live_one_bar(
     solvent = worth > 0.0
     traded = torch.where(fills, notional / before, 0.0)
     return torch.where(solvent, purses, worth), torch.where(solvent, helds, 0.0), worth, traded
+
+
+def _newcomers(arena: Arena) -> NDArray[np.float64]:
+    """(ACCOUNTS, symbol): a new account, by the symbol that it is to trade."""
+    fresh = np.zeros((k.ACCOUNTS, len(arena.squares)))
+    fresh[[k.CASH, k.EQUITY, k.PEAK]], fresh[k.SHARE], fresh[k.SQUARE] = arena.capital, 1.0, arena.squares
+    return fresh
 
 
 def draw_below(streams: Tensor, n: int | Tensor) -> tuple[Tensor, Tensor]:
