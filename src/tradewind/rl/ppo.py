@@ -16,12 +16,11 @@ from typing import ClassVar, Final, Literal, Self, cast, final
 import torch
 from torch import Tensor, nn
 
-from tradewind.core.errors import SettingsError
 from tradewind.core.limits import fraction, number, whole
 from tradewind.core.settings import require
 from tradewind.core.spaces import Choice, Real, Space, Whole
 from tradewind.core.types import State
-from tradewind.nets.actor_critic import ActorCritic
+from tradewind.nets.actor_critic import ACTIVATIONS, ActorCritic
 from tradewind.nets.checkpoint import load_net, load_optimiser, net_state, optimiser_state
 from tradewind.nets.device import supports_bfloat16
 from tradewind.rl.base import Agent
@@ -84,6 +83,11 @@ class PPOConfig:
         for name in ("value_clip", "target_kl"):
             if getattr(self, name) is not None:
                 number(**{name: getattr(self, name)})
+        require(self.activation in ACTIVATIONS, f"activation {self.activation!r} is none of {', '.join(ACTIVATIONS)}")
+        require(len(self.hidden) > 0, "hidden is empty; name the width of one hidden layer at least, such as (256, 256, 128)")
+        for width in self.hidden:
+            whole(hidden=width)
+        require(self.bfloat16 in (True, False, "auto"), f"bfloat16 is {self.bfloat16!r}; it is True, False or 'auto'")
         require(self.batch <= self.rollout, f"batch {self.batch} is more than the rollout {self.rollout} that it is taken from")
 
 
@@ -167,12 +171,12 @@ class PPO(Agent):
         return nn.ModuleDict({"net": ActorCritic(spaces.inputs, spaces.actions, self.config.hidden, self.config.activation, deviation)})
 
     def choose(self, observations: Tensor, deterministic: bool) -> Tensor:
-        policy = self.policy(self.net.act(observations))
+        policy = self.policy(self.net.actor(observations))
         return policy.mode() if deterministic else policy.sample()
 
     def convictions(self, observations: Tensor) -> Tensor:
         """Choices: the logarithm of how many times likelier the best is than the second. Continuous: deviations from doing nothing."""
-        return self.policy(self.net.act(observations)).conviction()
+        return self.policy(self.net.actor(observations)).conviction()
 
     @property
     def net(self) -> ActorCritic:
@@ -200,9 +204,6 @@ class PPO(Agent):
         with torch.no_grad():
             experience = self._gather(lanes)
         told = self._improve(experience) if len(experience) else {}
-        if not all(map(_finite, told.values())):
-            mend = f"lower learning_rate ({self.config.learning_rate:g}) or check rewards and observations"
-            raise SettingsError(f"the losses of ppo are no numbers any more after {lanes.steps} steps: {told}; {mend}")
         return {**told, "learning_rate": self.config.learning_rate * left}
 
     def put_away(self) -> State:
@@ -257,7 +258,7 @@ class PPO(Agent):
         spread = experience.returns.var(correction=0)
         told["explained"] = float(1.0 - (experience.returns - experience.values).var(correction=0) / spread) if float(spread) > 0 else 0.0
         if self.net.log_deviation is not None:
-            told["deviation"] = float(self.net.log_deviation.exp().mean())
+            told["deviation"] = float(self.net.log_deviation.detach().exp().mean())
         return told
 
 
@@ -310,7 +311,3 @@ class _Rollout:
             rows = self.counted.flatten().nonzero()[:, 0]
             flat = [tensor.index_select(0, rows) for tensor in flat]
         return Experience(*flat)
-
-
-def _finite(value: float) -> bool:
-    return abs(value) < float("inf")

@@ -29,9 +29,8 @@ def generalised_advantages(
     for name, tensor in (("values_t", values_t), ("values_tp1", values_tp1), ("terminated_t", terminated_t), ("ended_t", ended_t)):
         require(tuple(tensor.shape) == shape, f"{name} have shape {tuple(tensor.shape)}, rewards {shape}")
     differences = rewards_t + discount * values_tp1.masked_fill(terminated_t, 0.0) - values_t
-    kept = (discount * decay) * (~ended_t).to(rewards_t.dtype)
     advantages = torch.empty_like(differences)
     following = torch.zeros_like(differences[0])
     for t in range(len(differences) - 1, -1, -1):
-        following = torch.addcmul(differences[t], kept[t], following, out=advantages[t])
+        following = torch.add(differences[t], following.masked_fill(ended_t[t], 0.0), alpha=discount * decay, out=advantages[t])
     return advantages
