@@ -206,7 +206,7 @@ class Lanes:
         self._returns += step.rewards * step.counted
         self._lengths += step.counted
         if self._host:
-            if not all(np.isfinite(tensor.numpy()).all() for tensor in (step.rewards, step.following, self.observations)):
+            if not all(np.isfinite(tensor.numpy()).all() for tensor in {step.rewards, step.following, self.observations}):
                 self._find_fault(step)
             if not bool(ended.any()):
                 return
