@@ -18,7 +18,7 @@ from tradewind.cli import main
 from tradewind.core.files import load_state, read_json
 
 COMMANDS = (
-    "run", "report", "explain", "compare", "backtest", "train", "tune", "check", "strategies", "forecasters", "features", "runs", "data",
+    "run", "report", "explain", "compare", "backtest", "train", "tune", "check", "strategies", "forecasters", "agents", "features", "runs", "data",
 )  # fmt: skip
 
 

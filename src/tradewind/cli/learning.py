@@ -1,4 +1,4 @@
-"""Commands that teach models: train."""
+"""Commands that teach models and agents: train."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from tradewind.cli.agents import practise
 from tradewind.cli.options import Bundled, Files, Repairs, Track, TrackTo, listed, setting
 from tradewind.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from tradewind.core.market import Market
+    from tradewind.models.pipeline import TrainingReport
 
 __all__ = ["train"]
 
@@ -24,7 +26,17 @@ def train(
     files: Files = None,
     repair: Repairs = None,
     market: Bundled = "btc-15m",
-    model: Annotated[str, typer.Option(help="A forecaster; `tradewind forecasters` lists them.")] = "price-action-transformer",
+    model: Annotated[
+        str | None, typer.Option(help="A forecaster; `tradewind forecasters` lists them.  [default: price-action-transformer]")
+    ] = None,
+    agent: Annotated[str | None, typer.Option(help="An agent in place of a forecaster; `tradewind agents` lists them.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Of --agent: steps to practise, over all lanes.  [default: 1000000]")] = None,
+    lanes: Annotated[int | None, typer.Option(help="Of --agent: environments side by side.  [default: 256]")] = None,
+    reward: Annotated[
+        str | None, typer.Option(help="Of --agent: log-return, differential-sharpe, drawdown, inventory, or my_module:reward.")
+    ] = None,
+    actions: Annotated[str | None, typer.Option(metavar="continuous|discrete|N", help="Of --agent: what it may do.  [default: 3]")] = None,
+    tensorboard: Annotated[str | None, typer.Option(metavar="DIR", help="Of --agent: a log for TensorBoard.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Of a bundled market one symbol; of a file without symbols, its name.")] = None,
     features: Annotated[str | None, typer.Option(help="A set of features, or columns with commas between.")] = None,
     label: Annotated[str | None, typer.Option(help="What is learned: next-bar, triple-barrier, horizon-return or multi-horizon.")] = None,
@@ -39,30 +51,57 @@ def train(
     track: Track = False,
     track_to: TrackTo = None,
 ) -> None:
-    """Train one forecaster on bars, judge it on a part that it never saw, and save it."""
-    from tradewind.evaluate.pages.display import bars
-    from tradewind.models.pipeline import train as pipeline
+    """Train one forecaster, or one agent, on bars, judge it on a part that it never saw, and save it."""
     from tradewind.serve import tracking
 
     store = tracking.store(track, track_to, Path(out).parent)
-    columns = listed(features)
-    given = {"features": columns[0] if columns and len(columns) == 1 else columns, "label": label}
     # Files tell their symbol and timeframe to the reader; a bundled market is cut to them here.
     reading = {"symbol": symbol, "timeframe": timeframe} if files else {}
-    source = files or _sample(market, symbol, timeframe)
-    taught, settings = _sorted(changes, tune, {name: value for name, value in {**given, **reading}.items() if value is not None})
+    practice = {"steps": steps, "lanes": lanes, "reward": reward, "actions": actions, "tensorboard": tensorboard}
+    seen = listed(features)
+    columns = {"features": seen[0] if seen and len(seen) == 1 else seen}
+    if agent is not None:
+        _refuse({"model": model, "label": label, "tune": tune or None}, f"goes with a forecaster, not with --agent {agent}")
+        flags = {**columns, **reading, **practice}
+        told = practise(files or _sample(market, symbol, timeframe), agent, out, tuple(repair or ()), flags, changes)
+        if store is not None:
+            print(f"tracked: {tracking.log(tracking.of_agent(told), store)}")
+        return
+    _refuse(practice, "goes with --agent; say which, such as --agent ppo")
+    source, given = files or _sample(market, symbol, timeframe), {**columns, "label": label, **reading}
+    done = _forecaster(
+        source, model or "price-action-transformer", out, tuple(repair or ()), given, changes, (trials, timeout) if tune else None
+    )
+    if store is not None:
+        print(f"tracked: {tracking.log(tracking.of_training(done), store)}")
+
+
+def _refuse(flags: dict[str, Any], why: str) -> None:
+    for name, value in flags.items():
+        if value is not None:
+            raise SettingsError(f"--{name} {why}")
+
+
+def _forecaster(
+    source: Any, model: str, out: str, repair: tuple[str, ...], flags: dict[str, Any], changes: list[str] | None,
+    search: tuple[int, float] | None,
+) -> TrainingReport:  # fmt: skip
+    """Train a forecaster, after a search over its settings of so many trials and seconds where one is asked for."""
+    from tradewind.evaluate.pages.display import bars
+    from tradewind.models.pipeline import train as pipeline
+
+    taught, settings = _sorted(changes, search is not None, {name: value for name, value in flags.items() if value is not None})
     with bars() as progress:
-        if tune:
-            budget = {"trials": trials, "timeout": timeout, "repair": tuple(repair or ())}
+        if search is not None:
+            budget = {"trials": search[0], "timeout": search[1], "repair": repair}
             settings = _tuned(source, model, out, settings, taught, budget, progress)
         total = int(settings.get("epochs", 0)) if str(settings.get("epochs", 0)).isdigit() else 0
         done = pipeline(
-            source, model, out, repair=tuple(repair or ()),
+            source, model, out, repair=repair,
             progress=lambda epoch: progress("epochs", epoch.epoch, max(total, epoch.epoch)), **taught, **settings,
         )  # fmt: skip
     print(done.to_text())
-    if store is not None:
-        print(f"tracked: {tracking.log(tracking.of_training(done), store)}")
+    return done
 
 
 def _sample(market: str, symbol: str | None, timeframe: str | None) -> Market:

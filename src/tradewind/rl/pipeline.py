@@ -23,6 +23,7 @@ from tradewind.core.types import Array, State
 from tradewind.rl import registry
 from tradewind.rl.curve import Progress
 from tradewind.rl.grounds import Course, Grounds
+from tradewind.rl.learning import Learning
 from tradewind.rl.trader import Sight, Trader
 from tradewind.simulate.account import Book
 from tradewind.simulate.costs import Costs
@@ -133,16 +134,9 @@ def train(
     )  # fmt: skip
     trader = grounds.trader(learner).calibrate(market[: spans["evaluation"][1]], Book(market.symbols, course.costs), spans["evaluation"][0])
     metrics = {part: _judge(trader, market, course.costs, *spans[part], seed) for part in spans if part != "training"}
-    report = AgentReport(
-        **about, rows={part: stop - start for part, (start, stop) in spans.items()}, metrics=metrics, steps=learning.steps,
-        best_step=learning.best_step, episodes=learning.episodes, seconds=learning.seconds, resumed=learning.resumed,
-        path="" if folder is None else str(folder),
-    )  # fmt: skip
-    if folder is not None:
-        save_state(folder, State({"agent": agent, "config": about["config"]}).nest("trader", trader.state()))
-        # Beside the state, not in it: seconds differ from run to run, the state does not.
-        write_json(folder / "report.json", report.values())
-    return report
+    rows = {part: stop - start for part, (start, stop) in spans.items()}
+    report = AgentReport(**about, rows=rows, metrics=metrics, **_course(learning), path="" if folder is None else str(folder))
+    return report if folder is None else _save(folder, report, trader)
 
 
 def load(path: str | Path) -> Trader:
@@ -225,6 +219,18 @@ def _claim(folder: Path, run: dict[str, Any]) -> None:
     if other:
         raise StateError(f"{folder} holds a run with another {', '.join(other)}; choose another folder, or delete this one to begin anew")
     write_json(place, run)
+
+
+def _course(learning: Learning) -> dict[str, Any]:
+    """What a report says of the learning."""
+    return {name: getattr(learning, name) for name in ("steps", "best_step", "episodes", "seconds", "resumed")}
+
+
+def _save(folder: Path, report: AgentReport, trader: Trader) -> AgentReport:
+    save_state(folder, State({"agent": report.agent, "config": report.config}).nest("trader", trader.state()))
+    # Beside the state, not in it: seconds differ from run to run, the state does not.
+    write_json(folder / "report.json", report.values())
+    return report
 
 
 def _named(reward: Any) -> str:

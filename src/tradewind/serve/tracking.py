@@ -26,8 +26,22 @@ if TYPE_CHECKING:
     from tradewind.evaluate.run import RunResult
     from tradewind.evaluate.tuning.tuned import Tuned
     from tradewind.models.pipeline import TrainingReport
+    from tradewind.rl.pipeline import AgentReport
 
-__all__ = ["Entry", "Store", "available", "entries", "flat", "log", "of_comparison", "of_run", "of_training", "of_tuned", "store"]
+__all__ = [
+    "Entry",
+    "Store",
+    "available",
+    "entries",
+    "flat",
+    "log",
+    "of_agent",
+    "of_comparison",
+    "of_run",
+    "of_training",
+    "of_tuned",
+    "store",
+]
 
 EXPERIMENT: Final = "tradewind"
 KEY: Final = "tradewind.key"
@@ -177,6 +191,20 @@ def of_training(report: TrainingReport) -> Entry:
     key = f"train-{sha256(read_bytes(Path(report.path) / 'manifest.json'))[:24]}"
     about = {"model": report.model, "label": report.label, "features": ", ".join(report.features), "settings": report.settings}
     return Entry("train", f"train {report.model}", key, about, metrics, [Path(report.path)])
+
+
+def of_agent(report: AgentReport) -> Entry:
+    """A trained agent: its settings, what it earned as `part.number`, and what its folder holds. Raises DataError where there is none."""
+    if not report.path:
+        raise DataError("an agent that was not saved cannot be tracked; give `train` an out folder")
+    metrics = {f"{part}.{name}": value for part, line in report.metrics.items() for name, value in line.items()}
+    metrics |= {"steps": float(report.steps), "best_step": float(report.best_step), "episodes": float(report.episodes)}
+    folder = Path(report.path)
+    key = f"train-{sha256(read_bytes(folder / 'manifest.json'))[:24]}"
+    about = {"agent": report.agent, "config": report.config, "sight": report.sight, "course": report.course, "symbols": report.symbols}
+    # The checkpoints are for going on, not for keeping.
+    files = [place for place in sorted(folder.iterdir()) if place.name != "checkpoints"]
+    return Entry("train", f"train {report.agent}", key, about, metrics, files)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
