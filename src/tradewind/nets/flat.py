@@ -33,11 +33,12 @@ class FlatWeights:
         sizes = [-(-parameter.numel() // ALIGNED) * ALIGNED for parameter in parameters]
         self.weights: Tensor = torch.zeros(sum(sizes), dtype=parameters[0].dtype, device=parameters[0].device)
         self.gradient: Tensor = torch.zeros_like(self.weights)
-        pieces = zip(parameters, self.weights.split(sizes), self.gradient.split(sizes), strict=True)
-        for parameter, weights, gradient in pieces:
-            own = parameter.numel()
-            weights[:own] = parameter.detach().reshape(-1)
-            parameter.data, parameter.grad = weights[:own].view_as(parameter), gradient[:own].view_as(parameter)
+        start = 0
+        for parameter, size in zip(parameters, sizes, strict=True):
+            own = slice(start, start + parameter.numel())
+            self.weights[own] = parameter.detach().reshape(-1)
+            parameter.data, parameter.grad = self.weights[own].view_as(parameter), self.gradient[own].view_as(parameter)
+            start += size
 
     def parameter(self) -> nn.Parameter:
         """The vector as an optimiser wants it, with its gradient."""
