@@ -24,7 +24,7 @@ from tradewind.simulate.account import panels
 from tradewind.simulate.costs import Costs
 from tradewind.simulate.kernels import BAR_CLOSE, BAR_FUNDING, BAR_MARK, BAR_OPEN, BAR_SLIP
 
-__all__ = ["ACCOUNT", "COSTS", "Arena", "prepare"]
+__all__ = ["ACCOUNT", "COSTS", "Arena", "bars_of", "prepare"]
 
 ACCOUNT: Final = {"position": kernels.POSITION, "cash": kernels.SHARE, "equity": kernels.WORTH, "held": kernels.CALM}
 """What an observation may say of the account, see `TradingVectorEnv`: the row of the accounts where it stands."""
@@ -102,7 +102,7 @@ def prepare(
         episodes=episodes,
         window=window,
         observation_names=(*rows, *account),
-        bars=_bars(market, charged),
+        bars=bars_of(market, charged),
         inputs=inputs,
         sees=np.array([ACCOUNT[column] for column in account], np.int64),
         logs=np.log1p(np.arange(longest + 1.0)),
@@ -148,7 +148,7 @@ def _scaled(told: Features, scale: int | Standardiser | None, market: Market) ->
     return told
 
 
-def _bars(market: Market, costs: Costs) -> Array:
+def bars_of(market: Market, costs: Costs) -> Array:
     """(symbol, time, 5), with neutral numbers where a market has no marks, funding or slippage of its own."""
     rates = costs.rates()
     opens, closes, funding, marks, slips = panels(market, rates, np.zeros((3, len(market.symbols))))

@@ -48,7 +48,7 @@ class Episodes:
         stretches = _stretches(usable, window)
         if length is None:
             if regimes is not None:
-                raise SettingsError("regimes choose random starts, and length=None takes whole stretches; give a length, or leave regimes out")
+                raise SettingsError("regimes choose random starts, and length=None takes whole stretches: leave one of them out")
             _require_room(market, stretches, window, 1)
             nothing = np.empty(0, np.int64)
             return cls(0, stretches, nothing, nothing, nothing, nothing)

@@ -90,8 +90,8 @@ class TradingVectorEnv(VectorEnv[Any, Any, Any]):
         self.backend = _backend(arena, num_envs, device)
         self.backend.seed(seed)
         self.backend.begin()
-        # Once more, so that the first reset begins the first episodes, and not the second.
-        self.backend.seed(seed)
+        # The first reset finds these episodes begun; drawing others would pass over them.
+        self._fresh = True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode in every lane; the same `seed` gives the same episodes from here on, none goes on with the ones to come.
@@ -101,11 +101,14 @@ class TradingVectorEnv(VectorEnv[Any, Any, Any]):
         super().reset(seed=seed)
         if seed is not None:
             self.backend.seed(seed)
-        self.backend.begin(self._asked(options or {}))
+        if seed is not None or options or not self._fresh:
+            self.backend.begin(self._asked(options or {}))
+        self._fresh = False
         return self.backend.observe(), {}
 
     def step(self, actions: Any) -> Step:
         """Live one bar in every lane; see the class for what comes back. Raises DataError, naming the lane, for an action out of range."""
+        self._fresh = False
         return self.backend.step(actions)
 
     def observe(self) -> Any:
@@ -140,6 +143,7 @@ class TradingVectorEnv(VectorEnv[Any, Any, Any]):
     def restore(self, state: State) -> None:
         """Stand where `state` stood. Raises StateError when it is of another market, or of another number of lanes."""
         self.backend.restore(state)
+        self._fresh = False
 
     def _asked(self, options: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.int64]] | None:
         for key in options:
