@@ -8,6 +8,7 @@ in small tasks that are done before a distribution is worth having.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, cast, final
 
@@ -62,7 +63,10 @@ class RainbowConfig(ValueConfig):
         whole(atoms=self.atoms)
         fraction(zero=True, one=True, alpha=self.alpha, beta=self.beta)
         number(sigma=self.sigma)
-        require(self.v_min < self.v_max, f"v_min {self.v_min!r} is not below v_max {self.v_max!r}")
+        for part in ("double", "dueling", "prioritised", "noisy"):
+            require(isinstance(getattr(self, part), bool), f"{part} is {getattr(self, part)!r}; it is true or false")
+        ends = f"v_min is {self.v_min!r} and v_max {self.v_max!r}; they are finite numbers, the first below the second"
+        require(-math.inf < self.v_min < self.v_max < math.inf, ends)
         blind = "without noise nothing new is ever tried; set epsilon_start, such as 1, and epsilon_end, such as .05, or noisy"
         require(self.noisy or self.epsilon_start > 0, blind)
 
