@@ -102,6 +102,19 @@ def test_inputs_cut_out_of_a_larger_table_are_read_right() -> None:
     torch.testing.assert_close(tower(table[:, 2:6]), tower(table[:, 2:6].contiguous()), rtol=0, atol=0)
 
 
+def test_a_large_batch_in_pieces_is_the_same_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    tower, seen = Tower(4, 2, (8,)), torch.randn(50, 4)
+    said = tower(seen)
+    said.square().sum().backward()
+    assert tower.weights.grad is not None
+    gradient, tower.weights.grad = tower.weights.grad, None
+    monkeypatch.setattr(actor_critic, "PIECE", 16)
+    pieces = tower(seen)
+    pieces.square().sum().backward()
+    torch.testing.assert_close(pieces, said)
+    torch.testing.assert_close(tower.weights.grad, gradient)
+
+
 def test_weights_begin_orthogonal_the_policy_small_and_biases_at_zero() -> None:
     net = ActorCritic(6, 3, (32, 16))
     for tower, gain in ((net.actor, 0.01), (net.critic, 1.0)):

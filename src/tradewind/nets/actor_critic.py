@@ -24,6 +24,8 @@ from tradewind.core.settings import require
 __all__ = ["ACTIVATIONS", "ActorCritic", "Tower"]
 
 ACTIVATIONS: Final = ("tanh", "relu")
+PIECE: Final = 2_048
+"""Rows that a processor climbs with at once: what a layer of 256 answers to more falls out of its cache."""
 
 
 @final
@@ -48,7 +50,9 @@ class Tower(nn.Module):
             nn.init.orthogonal_(weight, gain if number_of == len(self.shapes) else math.sqrt(2.0))
 
     def forward(self, inputs: Tensor, half: bool = False) -> Tensor:
-        return cast(Tensor, _Climb.apply(self.weights, inputs, self.shapes, self.activation, half))  # type: ignore[no-untyped-call]
+        pieces = torch.split(inputs, PIECE) if inputs.device.type == "cpu" else (inputs,)
+        said = [_Climb.apply(self.weights, piece, self.shapes, self.activation, half) for piece in pieces]  # type: ignore[no-untyped-call]
+        return cast(Tensor, said[0] if len(said) == 1 else torch.cat(said))
 
 
 @final
