@@ -23,7 +23,7 @@ from tradewind.rl.rainbow import Rainbow, RainbowConfig
 from tradewind.rl.replay import UniformReplay
 
 OFF: dict[str, Any] = {"double": False, "dueling": False, "prioritised": False, "n_step": 1, "atoms": 1, "noisy": False}
-BLIND: dict[str, Any] = {"epsilon_start": 1.0, "epsilon_end": 0.05}
+BLIND: dict[str, Any] = {"epsilon_end": 0.05, "exploration": 0.2}
 
 
 def rainbow(**settings: Any) -> Rainbow:
@@ -190,7 +190,7 @@ def test_evaluating_in_between_changes_nothing() -> None:
     ("wrong", "told"),
     [
         ({"v_min": 1.0, "v_max": 1.0}, "v_min"), ({"v_min": float("-inf")}, "v_min"), ({"atoms": 0}, "atoms"), ({"alpha": 1.5}, "alpha"),
-        ({"beta": -0.1}, "beta"), ({"sigma": 0.0}, "sigma"), ({"noisy": False}, "epsilon_start"), ({"batch": 0}, "batch"),
+        ({"beta": -0.1}, "beta"), ({"sigma": 0.0}, "sigma"), ({"noisy": False}, "epsilon_end"), ({"batch": 0}, "batch"),
         ({"double": 1}, "double"),
     ],
     ids=str,

@@ -2,8 +2,7 @@
 
 Paper: Fortunato et al. 2018, https://arxiv.org/abs/1706.10295 (factorised Gaussian noise, section 3). Costs a pass over the weights
 where a batch shares its noise, a second product of matrices where each row has its own, and nothing where it is silent. Fails to explore
-where the layers before it are dead, and leaves noise where
-a gradient never comes: in states that do not matter for the loss.
+where the layers before it are dead, and keeps its noise where no gradient comes: in states that are seldom drawn.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def redraw(layers: Sequence[NoisyLinear], rows: int = 1) -> None:
         return
     sizes = [size for layer in layers for size in reversed(layer.weight.shape)]
     drawn = torch.randn(rows, sum(sizes), device=layers[0].weight.device)
-    parts = (drawn.sign() * drawn.abs().sqrt()).split(sizes, dim=1)
+    parts = torch.split(drawn.sign() * drawn.abs().sqrt(), sizes, dim=1)
     for layer, at_inputs, at_outputs in zip(layers, parts[::2], parts[1::2], strict=True):
         layer.noise = at_inputs, at_outputs
 

@@ -33,9 +33,10 @@ __all__ = ["Rainbow", "RainbowConfig"]
 class RainbowConfig(ValueConfig):
     """The settings that all value learners share, and Rainbow's parts.
 
-    `double`, `dueling`, `prioritised` and `noisy` are switches; `n_step` 1 and `atoms` 1 switch off the other two. Without noise actions
-    must be drawn blindly now and then: set `epsilon_start`. Priorities are surprise ** `alpha`, and their correction grows from `beta` to 1
-    over the run. `sigma` is the first deviation of the noise.
+    `double`, `dueling`, `prioritised` and `noisy` are switches; `n_step` 1 and `atoms` 1 switch off the other two. Actions are drawn
+    blindly over the first `exploration` of the run alone, which the paper does not do: a new net's noise is faint, and in a small task it
+    may never try enough. Without noise go on with it: set `epsilon_end`. Priorities are surprise ** `alpha`, and their correction grows
+    from `beta` to 1 over the run. `sigma` is the first deviation of the noise.
 
     The distribution stands on `atoms` values from `v_min` to `v_max`, in the unit of learning: with `normalise_rewards` the standard
     deviation of the discounted sum of rewards, in which returns of -10 to 10 are ample for trading and for tasks that count steps; without
@@ -45,8 +46,8 @@ class RainbowConfig(ValueConfig):
     """
 
     n_step: int = 3
-    epsilon_start: float = 0.0
     epsilon_end: float = 0.0
+    exploration: float = 0.1
     double: bool = True
     dueling: bool = True
     prioritised: bool = True
@@ -67,8 +68,7 @@ class RainbowConfig(ValueConfig):
             require(isinstance(getattr(self, part), bool), f"{part} is {getattr(self, part)!r}; it is true or false")
         ends = f"v_min is {self.v_min!r} and v_max {self.v_max!r}; they are finite numbers, the first below the second"
         require(-math.inf < self.v_min < self.v_max < math.inf, ends)
-        blind = "without noise nothing new is ever tried; set epsilon_start, such as 1, and epsilon_end, such as .05, or noisy"
-        require(self.noisy or self.epsilon_start > 0, blind)
+        require(self.noisy or self.epsilon_end > 0, "without noise nothing new is tried in the end; set epsilon_end, such as .05")
 
 
 @final
