@@ -73,6 +73,12 @@ def report(name: str, **figures: Any) -> None:
     print(json.dumps({"bench": name, **{k: round(v, 6) if isinstance(v, float) else v for k, v in figures.items()}}), flush=True)
 
 
+def told(name: str, run: dict[str, Any]) -> dict[str, Any]:
+    """The same run, reported."""
+    report(name, **run)
+    return run
+
+
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Mean, and the two ends of its 95 % interval by Student's t over seeds."""
     mean = statistics.fmean(values)
@@ -101,9 +107,8 @@ def optimum(asked: argparse.Namespace) -> None:
         blind = sign_gain(cost, persistence) / optimal_gain(cost, persistence)
         report("optimum", agent="sign of the signal", cost=cost, persistence=persistence, share=blind)
         for name in asked.agents:
-            runs = [optimum_run(name, seed, cost, persistence) for seed in range(asked.seeds if (cost, persistence) == HERE else 1)]
-            for run in runs:
-                report("optimum", **run)
+            seeds = range(asked.seeds if (cost, persistence) == HERE else 1)
+            runs = [told("optimum", optimum_run(name, seed, cost, persistence)) for seed in seeds]
             shares = [run["share"] for run in runs]
             mean, low, high = interval(shares)
             above = max((run["share"] - 1.0) / max(run["error"], 1e-12) for run in runs)
@@ -125,12 +130,12 @@ class School:
     def of(cls, seed: int, shuffled: bool) -> School:
         """That of a seed."""
         made = planted(r2=0.2, bars=BARS, seed=seed, fee_bps=COSTS.fee_bps, slippage_bps=COSTS.slippage_bps)
-        told = compute(made.market, [FEATURE])
+        features = compute(made.market, [FEATURE])
         if shuffled:
-            values = told.values.copy()
-            values[told.warmup :] = generator(seed, "shuffled").permutation(values[told.warmup :])
-            told = replace(told, values=values)
-        return cls(made, told)
+            values = features.values.copy()
+            values[FIRST:] = generator(seed, "shuffled").permutation(values[FIRST:])
+            features = replace(features, values=values)
+        return cls(made, features)
 
     def environment(self, rows: slice, lanes: int, length: int | None, actions: str, seed: int) -> TradingVectorEnv:
         """Trading in some of its bars; observed are the feature and the position."""
@@ -154,12 +159,12 @@ class School:
 def earned(learner: Agent, env: TradingVectorEnv) -> Array:
     """(bar,) log returns of an agent that trades one stretch from its first bar to its last."""
     seen, _ = env.reset(seed=0)
-    told = []
+    log_returns = []
     while True:
         seen, rewards, terminated, truncated, _ = env.step(learner.act(seen, deterministic=True))
-        told.append(float(rewards[0]))
+        log_returns.append(float(rewards[0]))
         if terminated[0] or truncated[0]:
-            return np.array(told)
+            return np.array(log_returns)
 
 
 def planted_run(name: str, seed: int, shuffled: bool = False, actions: str = "discrete") -> dict[str, Any]:
@@ -184,9 +189,7 @@ def planted_market(asked: argparse.Namespace) -> None:
     """Every agent with the feature and with the feature shuffled, and the row of the table."""
     for shuffled in (False, True):
         for name in asked.agents:
-            runs = [planted_run(name, seed, shuffled) for seed in range(asked.seeds)]
-            for run in runs:
-                report("planted", **run)
+            runs = [told("planted", planted_run(name, seed, shuffled)) for seed in range(asked.seeds)]
             key = "bp_a_bar" if shuffled else "share"
             mean, low, high = interval([run[key] for run in runs])
             figures = {key: mean, "low": low, "high": high, "least": min(run[key] for run in runs), "most": max(run[key] for run in runs)}
