@@ -107,8 +107,8 @@ def test_accounts_are_those_of_the_compiled_kernel_to_the_bit(seed: int, wild: f
         due = np.where(random.random(lanes) < 0.3, np.nan, random.uniform(-3, 3, lanes))
         rows = np.full(lanes, t)
         kernels.live_one_bar(bars, symbols, rows, due, rates, purses, helds, equity, traded)
-        now, before = torch.tensor(bars[symbols, rows]), torch.tensor(bars[symbols, rows - 1])
-        purse, held, worth, turned = live_one_bar(now, before[:, kernels.BAR_MARK], torch.tensor(due), torch.tensor(rates), purse, held)
+        now = torch.tensor(bars[symbols, rows])
+        purse, held, worth, turned = live_one_bar(now, torch.tensor(due), torch.tensor(rates), purse, held)
         for mine, theirs in ((purse, purses), (held, helds), (worth, equity), (turned, traded)):
             assert np.array_equal(mine.numpy(), theirs)
     if wild == 1.0:

@@ -82,7 +82,7 @@ class CompiledBackend(Backend):
         width = arena.inputs.shape[2]
         self._sight: tuple[Any, ...] = (arena.inputs.reshape(len(arena.inputs), -1), arena.window * width, width, arena.sees)
         built_in = isinstance(arena.reward, Reward)
-        self._pay = (arena.reward.kind, arena.reward.setting) if isinstance(arena.reward, Reward) else (0, 0.0)
+        self._pay = (arena.reward.kind, arena.reward.setting) if isinstance(arena.reward, Reward) else (k.OWN, 0.0)
         self._own = None if built_in else arena.reward
 
     def seed(self, seed: int) -> None:
@@ -106,12 +106,13 @@ class CompiledBackend(Backend):
         self._heed(arena.actions.read(actions, self.lanes))
         places[k.BAR] += 1
         told = np.empty((k.TOLD, self.lanes))
+        k.fetch(arena.bars, self._sight[0], self._sight[2], places)
         live_one_bar(
             arena.bars, places[k.SYMBOL], places[k.BAR], self._due, arena.rates, accounts[k.CASH], accounts[k.HELD],
             told[k.TOLD_EQUITY], told[k.TRADED],
         )  # fmt: skip
         before = accounts[[k.EQUITY, k.POSITION]] if self._own is not None else None
-        k.judge(arena.bars, places, accounts, told, arena.logs, arena.capital, RUIN, *self._pay)
+        k.judge(arena.bars, places, accounts, told, arena.logs, RUIN, *self._pay)
         if before is not None:
             told[k.REWARD] = self._ask(before, told)
         seen = np.empty((self.lanes, arena.width), np.float32)

@@ -85,10 +85,10 @@ class DeviceBackend(Backend):
         due = self._heed(actions)
         self._places[k.BAR] += 1
         rows, before = self._rows(), self._accounts
-        now, last = self._bars.index_select(0, rows), self._bars.index_select(0, rows - 1)
-        cash, held, equity, traded = live_one_bar(now, last[:, BAR_MARK], due, self._rates, before[k.CASH], before[k.HELD])
+        now = self._bars.index_select(0, rows)
+        cash, held, equity, traded = live_one_bar(now, due, self._rates, before[k.CASH], before[k.HELD])
         after, rewards, net, fall = self._judge(before, cash, held, equity, now[:, BAR_CLOSE])
-        hold = now[:, BAR_CLOSE] / last[:, BAR_CLOSE] - 1.0
+        hold = now[:, k.CHANGE]
         if not isinstance(self.arena.reward, Reward):
             lived = Lived(before[k.EQUITY], equity, before[k.POSITION], after[k.POSITION], traded, hold, fall)
             rewards = self._ask(self.arena.reward, lived)
@@ -167,12 +167,12 @@ class DeviceBackend(Backend):
         """The accounts after the bar, what it paid, its net return, and the drawdown: `rl.kernels.judge`."""
         solvent, old = equity > 0.0, before[k.EQUITY]
         position = torch.where(solvent, held * close / equity, 0.0)
-        net = equity / old - 1.0
-        floor = before[k.WORTH] + float(np.log(RUIN))
-        worth = torch.where(equity > RUIN * old, torch.log(equity / self.arena.capital), floor)
+        ratio = equity / old
+        net, rewards = ratio - 1.0, torch.log(ratio.clamp(min=RUIN))
+        worth = before[k.WORTH] + rewards
         peak = torch.maximum(before[k.PEAK], equity)
         fall = 1.0 - equity / peak
-        rewards, mean, square = worth - before[k.WORTH], before[k.MEAN], before[k.SQUARE]
+        mean, square = before[k.MEAN], before[k.SQUARE]
         kind, setting = (self.arena.reward.kind, self.arena.reward.setting) if isinstance(self.arena.reward, Reward) else (0, 0.0)
         if kind == k.DIFFERENTIAL:
             rewards, mean, square = _differential(mean, square, net, setting)
@@ -182,7 +182,7 @@ class DeviceBackend(Backend):
             rewards = rewards - setting * position * position
         same = torch.sign(position) == torch.sign(before[k.POSITION])
         since = torch.where(same, before[k.SINCE] + 1.0, 0.0)
-        share = torch.where(solvent, cash / equity, 0.0)
+        share = torch.where(solvent, 1.0 - position, 0.0)
         told = {
             k.CASH: cash, k.HELD: held, k.EQUITY: equity, k.PEAK: peak, k.SINCE: since, k.MEAN: mean, k.SQUARE: square,
             k.POSITION: position, k.SHARE: share, k.WORTH: worth, k.CALM: self._logs.index_select(0, since.long()),
@@ -228,16 +228,14 @@ class DeviceBackend(Backend):
 _COMPLEX: Final = (torch.complex32, torch.complex64, torch.complex128)
 
 
-def live_one_bar(
-    now: Tensor, marked: Tensor, due: Tensor, rates: Tensor, purses: Tensor, helds: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Let every account (lane,) live through one bar: `now` (lane, 5), with `marked` (lane,) the mark of the bar before it.
+def live_one_bar(now: Tensor, due: Tensor, rates: Tensor, purses: Tensor, helds: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Let every account (lane,) live through one bar: `now` (lane, 5 or more).
 
     `due` (lane,) is the target filled at the open, NaN keeps; `rates` are those of the costs. Returns cash, quantity, equity at the close,
     and what was traded over the equity before it, all (lane,) float64; equal to what `simulate.kernels.live_one_bar` writes.
     """
     price, close = now[:, BAR_OPEN], now[:, BAR_CLOSE]
-    purses = purses - helds * marked * now[:, BAR_FUNDING]
+    purses = purses - helds * now[:, BAR_MARK] * now[:, BAR_FUNDING]
     value = helds * price
     before = purses + value
     alive = before > 0.0

@@ -61,7 +61,8 @@ FUNDED: Final = 2
 TRADED: Final = 3
 # Bars that `summarise` works through at a time.
 BLOCK: Final = 1024
-# Columns of `bars` (symbol, time, 5), what `live_one_bar` reads of a market: one bar's numbers side by side in memory.
+# Columns of `bars` (symbol, time, 5 or more), what `live_one_bar` reads of a market: all of one bar side by side in memory. BAR_MARK is the
+# mark price at the close before, which is what this bar's funding is paid on.
 BAR_OPEN: Final = 0
 BAR_CLOSE: Final = 1
 BAR_MARK: Final = 2
@@ -176,14 +177,14 @@ def live_one_bar(
 ) -> None:  # fmt: skip
     """Let many accounts of one symbol each live through one bar each, to the bit as `live_through` does.
 
-    Lane i lives through row `rows[i]` (at least 1) of symbol `symbols[i]` in `bars` (symbol, time, 5) with the target `due[i]` (NaN keeps).
-    `bars` has no missing row there and before: BAR_MARK is the close, BAR_FUNDING 0, BAR_SLIP the plain slippage where a market has none.
+    Lane i lives through row `rows[i]` of symbol `symbols[i]` in `bars` (symbol, time, 5 or more) with the target `due[i]` (NaN keeps). No
+    number is missing there: BAR_MARK is a close, BAR_FUNDING 0 and BAR_SLIP the plain slippage where a market has none.
     Moves `purses` and `helds` (lane,) on and writes `equity` at the close and `traded`, the fill's notional over the equity before it.
     """
     for i in range(symbols.shape[0]):
         s, t, purse, held, target = symbols[i], rows[i], purses[i], helds[i], due[i]
         price, notional = bars[s, t, BAR_OPEN], 0.0
-        purse -= held * bars[s, t - 1, BAR_MARK] * bars[s, t, BAR_FUNDING]
+        purse -= held * bars[s, t, BAR_MARK] * bars[s, t, BAR_FUNDING]
         value = held * price
         before = purse + value
         if not before > 0.0:
