@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tradewind.core.errors import DataError, SettingsError, StateError
 from tradewind.core.files import load_state, save_state
+from tradewind.rl.check import check_environment
 from tradewind.rl.known_optimum import KnownOptimum, judge, optimal_gain, sign_gain, solve
 
 COSTS = st.floats(0.0, 1.0)
@@ -252,3 +253,8 @@ def test_continuous_actions_that_cannot_be() -> None:
 def test_settings_that_cannot_be(setting: dict[str, object]) -> None:
     with pytest.raises(SettingsError, match=next(iter(setting))):
         KnownOptimum(**setting)  # type: ignore[arg-type]
+
+
+def test_our_own_check_has_nothing_to_say() -> None:
+    for actions in ("discrete", "continuous"):
+        assert check_environment(KnownOptimum(4, length=20, actions=actions)) == ()

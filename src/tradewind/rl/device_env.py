@@ -102,6 +102,7 @@ class DeviceBackend(Backend):
         return self.observe(), rewards, terminated, truncated, infos
 
     def where(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        self._complain()
         places = self._places.cpu().numpy()
         return places[k.SYMBOL].copy(), places[k.BAR].copy()
 
