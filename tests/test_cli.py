@@ -16,9 +16,12 @@ from evaluate.small import csv, market
 from faults.broken import good
 from tradewind.cli import main
 from tradewind.core.files import load_state, read_json
+from tradewind.rl.curve import read_curve
+from tradewind.serve import tracking
 
 COMMANDS = (
-    "run", "report", "explain", "compare", "backtest", "train", "tune", "check", "strategies", "forecasters", "agents", "features", "runs", "data",
+    "run", "report", "explain", "compare", "backtest", "train", "tune", "check", "strategies", "forecasters", "agents", "features",
+    "runs", "data",
 )  # fmt: skip
 
 
@@ -96,6 +99,53 @@ def test_train_saves_a_model_and_takes_settings(capsys: pytest.CaptureFixture[st
     code, _, err = call(capsys, "train", "--model", "lightgbm", "--data", csv(tmp_path), "--set", "tres=3")
     assert code == 2 and "did you mean 'trees'" in err
     assert call(capsys, "train", "--data", csv(tmp_path), "--set", "epochs")[2].startswith("error: --set 'epochs': write KEY=VALUE")
+
+
+AGENT = (
+    "train", "--agent", "ppo", "--set", "hidden=[8]", "--set", "rollout=256", "--set", "batch=64", "--lanes", 8, "--set", "length=16",
+    "--set", "evaluate_every=500", "--features", "return_1,ema_distance_10",
+)  # fmt: skip
+
+
+def test_an_agent_is_trained_tracked_and_taken_up_again(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    flags = (*AGENT, "--data", csv(tmp_path), "--out", "agent", "--steps", 1000, "--actions", "3", "--reward", "drawdown", "--track")
+    code, out, err = call(capsys, *flags)
+    assert code == 0, err
+    assert "test: net Sharpe" in out and "tracked: " in out
+    run = read_json("agent/run.json")
+    assert run["course"]["reward"] == "drawdown" and run["course"]["lanes"] == 8 and run["sight"]["actions"] == 3
+    assert load_state("agent").values["agent"] == "ppo" and len(read_curve("agent/curve.jsonl")) > 2
+    assert "<svg" in Path("agent/learning.html").read_text()
+    code, again, err = call(capsys, *flags)
+    assert code == 0 and "taken up at 1," in again, err
+    (entry,) = tracking.entries(tracking.Store("sqlite:///mlruns.db"))
+    assert entry["kind"] == "train" and entry["parameters"]["agent"] == "ppo" and "test.sharpe" in entry["metrics"]
+    code, _, err = call(capsys, *flags, "--set", "window=2")
+    assert (
+        code == 2 and err == "error: agent holds a run with another sight, parts; choose another folder, or delete this one to begin anew\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--model", "lstm", "--agent", "ppo"), "--model goes with a forecaster, not with --agent ppo"),
+        (("--agent", "ppo", "--label", "next-bar"), "--label goes with a forecaster"),
+        (("--agent", "ppo", "--tune"), "--tune goes with a forecaster"),
+        (("--steps", "1000"), "--steps goes with --agent; say which, such as --agent ppo"),
+        (("--reward", "drawdown"), "--reward goes with --agent"),
+        (("--agent", "pp0"), "unknown agent 'pp0'; did you mean 'ppo'?"),
+        (("--agent", "ppo", "--steps", "0"), "steps is 0"),
+        (("--agent", "ppo", "--set", "hiden=[8]"), "did you mean 'hidden'?"),
+        (("--agent", "ppo", "--set", "steps=5", "--steps", "5"), "--set steps: --steps says it too; say it once"),
+        (("--agent", "ppo", "--set", "out=x"), "--set out: is no setting of the agent"),
+        (("--agent", "ppo", "--actions", "buy"), "unknown actions 'buy'"),
+        (("--agent", "ppo", "--reward", "nowhere:reward"), "nowhere cannot be imported"),
+    ],
+)
+def test_wrong_flags_of_train_are_one_line(capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], message: str) -> None:
+    code, _, err = call(capsys, "train", "--market", "btc-1d", *flags)
+    assert code == 2 and err.startswith("error: ") and message in err and err.count("\n") == 1
 
 
 OWN = """

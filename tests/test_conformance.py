@@ -42,7 +42,22 @@ FORECASTERS: dict[str, dict[str, Any]] = {
     "mlp": {**SMALL_TRAINING, "hidden": 16},
     "tft": {**SMALL_TRAINING, "window": 4, "hidden": 8, "heads": 2, "layers": 1, "embedding": 4},
 }
+SMALL_AGENT = {"features": ("return_1", "return_3", "ema_distance_10"), "lanes": 16, "length": 16, "steps": 3_000}
+SMALL_VALUES = {
+    "hidden": (16,),
+    "batch": 32,
+    "train_every": 16,
+    "target_every": 20,
+    "learning_starts": 200,
+    "learning_rate": 3e-3,
+    "discount": 0.9,
+}
+AGENTS: dict[str, dict[str, Any]] = {
+    "ppo": {"hidden": (16,), "rollout": 512, "batch": 128, "epochs": 4, "learning_rate": 3e-3, "discount": 0.9},
+    **dict.fromkeys(("double-dqn", "d3qn", "twin-d3qn", "rainbow"), SMALL_VALUES),
+}
 STRATEGIES: dict[str, dict[str, Any]] = {
+    **{name: {**SMALL_AGENT, "agent": config} for name, config in AGENTS.items()},
     **{name: {"forecaster_settings": settings} for name, settings in FORECASTERS.items()},
     "mix": {"members": ("momentum", "rsi-reversal", "momentum-mix")},
     "deep-momentum": {
@@ -57,7 +72,7 @@ LIGHT_FORECASTER = ("contract", "same-seed-same-fit", "save-and-restore", "touch
 
 
 def names_with_slow(names: list[str]) -> list[Any]:
-    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in names]
+    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW | AGENTS.keys() else name for name in names]
 
 
 @pytest.mark.parametrize("name", names_with_slow(list(tw.strategies())))
@@ -74,6 +89,13 @@ def test_a_strategy_that_goes_on_learning_keeps_every_promise() -> None:
 @pytest.mark.parametrize("name", sorted(SLOW))
 def test_the_expensive_strategies_keep_the_first_promises(name: str) -> None:
     subject = tw.strategy(name, **STRATEGIES[name])
+    for result in checks.run_all(subject, only=LIGHT):
+        result.raise_if_failed()
+
+
+@pytest.mark.parametrize("name", ["ppo", "rainbow"])
+def test_agents_keep_the_first_promises(name: str) -> None:
+    subject = tw.strategy(name, **{**STRATEGIES[name], "steps": 500})
     for result in checks.run_all(subject, only=LIGHT):
         result.raise_if_failed()
 

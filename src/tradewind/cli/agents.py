@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tradewind.cli.options import print_columns, setting
@@ -33,6 +34,7 @@ def practise(source: Any, agent: str, out: str, repair: tuple[str, ...], flags: 
 
     Raises SettingsError for what is said twice and for what cannot be set.
     """
+    from tradewind.evaluate.pages import learning_charts
     from tradewind.rl.pipeline import train
 
     said = _said(flags, changes)
@@ -40,6 +42,9 @@ def practise(source: Any, agent: str, out: str, repair: tuple[str, ...], flags: 
     with watch() as progress:
         done = train(source, agent, steps, out, repair=repair, progress=progress, **said)
     print(done.to_text())
+    settings = {"agent": agent, **done.config, **done.sight, **done.course, "parts": done.rows}
+    title = f"{agent} learns to trade {', '.join(done.symbols)}"
+    print(f"learning curve: {learning_charts.write(done.learning, Path(out) / 'learning.html', title, settings)}")
     return done
 
 

@@ -40,7 +40,7 @@ class AgentReport:
     """What a training of an agent did. `rows` counts the bars of each part; `metrics` holds, of the parts that were not practised on, the
     net return, the Sharpe ratio with its 90 % interval and the turnover, a year, and what holding would have earned.
 
-    The part `evaluation` chose the weights of `best_step`, so its numbers flatter; `test` was looked at once.
+    The part `evaluation` chose the best moment of `learning`, so its numbers flatter; `test` was looked at once.
     """
 
     agent: str
@@ -50,31 +50,29 @@ class AgentReport:
     symbols: list[str]
     rows: dict[str, int]
     metrics: dict[str, dict[str, float]]
-    steps: int
-    best_step: int
-    episodes: int
-    seconds: float
-    resumed: int = 0
+    learning: Learning
     path: str = ""
 
     def values(self) -> dict[str, Any]:
         """As plain data for JSON; a number that is none (an undefined metric) becomes null."""
         numbers = {part: {k: x if math.isfinite(x) else None for k, x in line.items()} for part, line in self.metrics.items()}
-        return {**vars(self), "metrics": numbers}
+        told = {name: getattr(self.learning, name) for name in ("steps", "best_step", "episodes", "seconds", "resumed")}
+        return {**{name: value for name, value in vars(self).items() if name != "learning"}, "metrics": numbers, **told}
 
     def to_text(self) -> str:
         """A few lines for people."""
         lines = [f"{self.agent} on {', '.join(self.symbols)}: " + ", ".join(f"{part} {count:,} bars" for part, count in self.rows.items())]
-        speed = f", {self.steps / self.seconds:,.0f} a second" if self.seconds > 0 else ""
-        again = f", taken up at {self.resumed:,}" if self.resumed else ""
-        lines.append(f"{self.steps:,} steps{speed}, {self.episodes:,} episodes{again}; the best moment was after {self.best_step:,}")
+        took = self.learning
+        speed = f", {took.steps / took.seconds:,.0f} a second" if took.seconds > 0 else ""
+        again = f", taken up at {took.resumed:,}" if took.resumed else ""
+        lines.append(f"{took.steps:,} steps{speed}, {took.episodes:,} episodes{again}; the best moment was after {took.best_step:,}")
         for part, m in self.metrics.items():
             lines.append(
                 f"{part}: net Sharpe {m['sharpe']:.2f} (90 % interval {m['sharpe_low']:.2f} to {m['sharpe_high']:.2f}), "
                 f"holding {m['hold_sharpe']:.2f}; net return {m['net_return']:.1%}, holding {m['hold_return']:.1%}; "
                 f"turnover {m['turnover']:.0f} a year"
             )
-        lines.append(f"{self.seconds:.1f} s" + (f", saved in {self.path}" if self.path else ""))
+        lines.append(f"{took.seconds:.1f} s" + (f", saved in {self.path}" if self.path else ""))
         return "\n".join(lines)
 
 
@@ -135,7 +133,7 @@ def train(
     trader = grounds.trader(learner).calibrate(market[: spans["evaluation"][1]], Book(market.symbols, course.costs), spans["evaluation"][0])
     metrics = {part: _judge(trader, market, course.costs, *spans[part], seed) for part in spans if part != "training"}
     rows = {part: stop - start for part, (start, stop) in spans.items()}
-    report = AgentReport(**about, rows=rows, metrics=metrics, **_course(learning), path="" if folder is None else str(folder))
+    report = AgentReport(**about, rows=rows, metrics=metrics, learning=learning, path="" if folder is None else str(folder))
     return report if folder is None else _save(folder, report, trader)
 
 
@@ -219,11 +217,6 @@ def _claim(folder: Path, run: dict[str, Any]) -> None:
     if other:
         raise StateError(f"{folder} holds a run with another {', '.join(other)}; choose another folder, or delete this one to begin anew")
     write_json(place, run)
-
-
-def _course(learning: Learning) -> dict[str, Any]:
-    """What a report says of the learning."""
-    return {name: getattr(learning, name) for name in ("steps", "best_step", "episodes", "seconds", "resumed")}
 
 
 def _save(folder: Path, report: AgentReport, trader: Trader) -> AgentReport:

@@ -198,7 +198,7 @@ def of_agent(report: AgentReport) -> Entry:
     if not report.path:
         raise DataError("an agent that was not saved cannot be tracked; give `train` an out folder")
     metrics = {f"{part}.{name}": value for part, line in report.metrics.items() for name, value in line.items()}
-    metrics |= {"steps": float(report.steps), "best_step": float(report.best_step), "episodes": float(report.episodes)}
+    metrics |= {name: float(getattr(report.learning, name)) for name in ("steps", "best_step", "episodes")}
     folder = Path(report.path)
     key = f"train-{sha256(read_bytes(folder / 'manifest.json'))[:24]}"
     about = {"agent": report.agent, "config": report.config, "sight": report.sight, "course": report.course, "symbols": report.symbols}
