@@ -18,6 +18,7 @@ from tradewind.core.market import Market
 from tradewind.core.types import Features
 from tradewind.data import synthetic
 from tradewind.rl.device_env import LOOKED_AT, DeviceBackend, draw_below, live_one_bar
+from tradewind.rl.lanes import Lanes
 from tradewind.rl.rewards import Lived, Reward
 from tradewind.rl.trading_vector_env import TradingVectorEnv
 from tradewind.simulate import kernels
@@ -165,6 +166,21 @@ def test_random_numbers_are_those_of_the_kernel() -> None:
         streams, number = draw_below(streams, 1 << 52)
         drawn.append(int(number))
     assert drawn == [word >> 12 for word in expected]
+
+
+def test_lanes_see_the_same_transitions() -> None:
+    pair = [Lanes(env, CPU, seed=4) for env in both(random_market(9), actions="discrete", length=9)]
+    random, ended = np.random.default_rng(0), 0
+    for _ in range(20):
+        actions = torch.tensor(random.integers(0, 3, LANES))
+        mine, theirs = (lanes.step(actions) for lanes in pair)
+        for name in ("observations", "following", "rewards"):
+            torch.testing.assert_close(getattr(mine, name), getattr(theirs, name), rtol=1e-6, atol=1e-6)
+        assert torch.equal(mine.ended, theirs.ended)
+        ended += int(mine.ended.sum())
+    assert ended >= 2 * LANES
+    for own, other in zip(pair[0].finished(), pair[1].finished(), strict=True):
+        assert own == pytest.approx(other, rel=1e-6, abs=1e-9)
 
 
 class Dispatched(TorchDispatchMode):
