@@ -229,6 +229,54 @@ def test_continuous_actions_stay_within_the_space(low: float, width: float, want
     assert np.allclose(heard[0], middle, atol=1e-5)
 
 
+# -- on a device that is not the host ----------------------------------------------------------------------------------------
+class Numberless(Walk):
+    """Tensors without numbers, which nobody can look at: whoever asks the device for one fails."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        return torch.empty(4, 2, device="meta"), {}
+
+    def step(self, actions: Any) -> Any:
+        assert actions.device.type == "meta"
+        shown, over = torch.empty(4, 2, device="meta"), torch.empty(4, dtype=torch.bool, device="meta")
+        return shown, torch.empty(4, device="meta"), over, over, {"final_obs": shown, "_final_obs": over}
+
+
+def test_a_step_asks_a_device_for_nothing() -> None:
+    lanes = Lanes(Numberless(), torch.device("meta"), 0)
+    for _ in range(20):
+        told = lanes.step(torch.zeros(4, dtype=torch.int64, device="meta"))
+    assert lanes.steps == 80
+    assert told.following.shape == (4, 2)
+
+
+def as_a_device(lanes: Lanes) -> Lanes:
+    """Lanes that keep their books as they would on a GPU."""
+    lanes._host = False
+    return lanes
+
+
+def test_a_devices_books_are_those_of_the_host() -> None:
+    host, device = Lanes(Walk(), CPU, 7), as_a_device(Lanes(Walk(), CPU, 7))
+    for turn in range(600):
+        actions = torch.full((4,), turn % 3)
+        a, b = host.step(actions), device.step(actions)
+        assert all(torch.equal(getattr(a, name), getattr(b, name)) for name in vars(a))
+    assert host.finished() == device.finished() != []
+    assert host.state() == device.state()
+
+
+@pytest.mark.parametrize("where", ["observation", "reward"])
+def test_a_devices_faults_are_told_when_it_is_asked(where: str) -> None:
+    env = SyncVectorEnv([lambda: Counting(0, [9]), lambda: Faulty(3, where)], autoreset_mode=AutoresetMode.SAME_STEP)
+    lanes = as_a_device(Lanes(env, CPU, 0))
+    for _ in range(6):
+        lanes.step(torch.tensor([0, 0]))
+    for ask in (lanes.finished, lanes.state):
+        with pytest.raises(DataError, match="environment 1, after 6 steps of all 2: an observation or the reward was not finite"):
+            ask()
+
+
 def test_discrete_spaces_alone_or_boxes_are_acted_in() -> None:
     class Words(Counting):
         def __init__(self) -> None:

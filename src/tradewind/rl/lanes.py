@@ -151,7 +151,7 @@ class Lanes:
         self._episodes = []
         self._ends: list[tuple[Tensor, Tensor, Tensor]] = []
         self._wrong = torch.full((self.size,), -1, dtype=torch.int64, device=self.device)
-        if not bool(torch.isfinite(self.observations).all()):
+        if self._host and not np.isfinite(self.observations.numpy()).all():
             self._find_fault(None)
 
     def _tensor(self, told: Any, kind: torch.dtype) -> Tensor:
