@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from tradewind.core.errors import SettingsError
+from tradewind.core.errors import SettingsError, StateError
 from tradewind.nets.device import reproducible
-from tradewind.nets.flat import FlatWeights
+from tradewind.nets.flat import Adam, FlatWeights
 from tradewind.nets.q_network import QNetwork
 
 
@@ -27,13 +27,13 @@ def _parameters(net: nn.Module) -> int:
 def test_the_sizes_that_were_asked_for() -> None:
     plain = (4 * 16 + 16) + (16 * 8 + 8) + (8 * 3 + 3)
     assert _parameters(_made()) == plain
-    # The last hidden layer twice, and a head for the value.
-    assert _parameters(_made(dueling=True)) == plain + (16 * 8 + 8) + (8 + 1)
-    assert _parameters(_made(dueling=True, atoms=5)) == (4 * 16 + 16) + 2 * (16 * 8 + 8) + (8 * 15 + 15) + (8 * 5 + 5)
+    # The last hidden layer in two halves, each with a head.
+    assert _parameters(_made(dueling=True)) == (4 * 16 + 16) + (16 * 8 + 8) + (4 * 3 + 3) + (4 + 1)
+    assert _parameters(_made(dueling=True, atoms=5)) == (4 * 16 + 16) + (16 * 8 + 8) + (4 * 15 + 15) + (4 * 5 + 5)
     rows = torch.randn(7, 4)
     assert _made()(rows).shape == _made(dueling=True)(rows).shape == (7, 3)
     assert _made(atoms=5)(rows).shape == _made(dueling=True, atoms=5)(rows).shape == (7, 3, 5)
-    assert QNetwork(4, 3, (6,), dueling=True)(rows).shape == (7, 3)
+    assert QNetwork(4, 3, (7,), dueling=True)(rows).shape == (7, 3)
 
 
 def test_a_plain_net_is_matrices_and_rectifiers() -> None:
@@ -53,7 +53,7 @@ def test_dueling_adds_advantages_without_their_mean_to_the_value(atoms: int) -> 
     answers = net(rows)
     streams = net.streams(net.trunk(rows))
     assert net.value is not None
-    value = net.value(streams[:, 8:])
+    value = net.value(streams[:, 4:])
     assert torch.allclose(answers.mean(dim=1), value.squeeze(1) if atoms == 1 else value, atol=1e-6)
     with torch.no_grad():
         net.advantage.bias += 3.0  # the same for every action: no action is worth more for it
@@ -65,8 +65,8 @@ def test_each_head_reads_its_own_stream() -> None:
     rows = torch.randn(6, 4)
     before = net(rows)
     with torch.no_grad():
-        net.streams[0].weight[8:] = 0.0  # the stream of the value
-        net.streams[0].bias[8:] = 0.0
+        net.streams[0].weight[4:] = 0.0  # the stream of the value
+        net.streams[0].bias[4:] = 0.0
     after = net(rows)
     gaps = (before - before.mean(dim=1, keepdim=True)) - (after - after.mean(dim=1, keepdim=True))
     assert torch.allclose(gaps, torch.zeros_like(gaps), atol=1e-6)
@@ -102,9 +102,9 @@ def test_flat_steps_are_the_steps_of_the_usual_optimiser() -> None:
     usual, flattened = _made(), _made()
     flat = FlatWeights(flattened)
     theirs = torch.optim.Adam(usual.parameters(), lr=1e-2)
-    ours = torch.optim.Adam([flat.parameter()], lr=1e-2, fused=True)
+    ours = Adam(flat, 1e-2)
     rows, wanted = torch.randn(32, 4), torch.randn(32, 3) * 50
-    for _ in range(20):
+    for step in range(20):
         theirs.zero_grad()
         nn.functional.mse_loss(usual(rows), wanted).backward()
         length = nn.utils.clip_grad_norm_(usual.parameters(), 0.5)
@@ -113,6 +113,9 @@ def test_flat_steps_are_the_steps_of_the_usual_optimiser() -> None:
         nn.functional.mse_loss(flattened(rows), wanted).backward()
         assert float(flat.clip(0.5)) == pytest.approx(float(length), rel=1e-4)
         ours.step()
+        if step == 10:
+            halfway, ours = ours.state(), Adam(flat, 1e-2)
+            ours.restore(halfway)
     for name, weight in usual.state_dict().items():
         assert torch.allclose(weight, flattened.state_dict()[name], atol=1e-5), name
 
@@ -131,3 +134,22 @@ def test_a_short_gradient_stays_as_it_is_and_a_net_follows_another() -> None:
     assert torch.equal(flat.weights, followed.weights)
     rows = torch.randn(3, 4)
     assert torch.equal(net(rows), other(rows))
+
+
+def test_moments_of_other_weights_are_refused() -> None:
+    ours, other = Adam(FlatWeights(_made()), 1e-3), Adam(FlatWeights(QNetwork(4, 3, (40,))), 1e-3)
+    with pytest.raises(StateError, match="the saved optimiser is of"):
+        ours.restore(other.state())
+
+
+def test_half_precision_spares_the_heads() -> None:
+    net, rows = _made(dueling=True), torch.randn(64, 4)
+    with torch.no_grad():
+        net.value.bias += 300.0  # type: ignore[union-attr]
+        exact = net(rows)
+        with torch.autocast("cpu", torch.bfloat16):
+            halved = net(rows)
+    assert halved.dtype == torch.float32
+    gaps, theirs = (answers[:, 0] - answers[:, 1] for answers in (exact, halved))
+    # As bfloat16, numbers near 300 are 2 apart.
+    assert 0 < float((gaps - theirs).abs().max()) < 0.01

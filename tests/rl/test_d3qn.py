@@ -30,4 +30,4 @@ def test_both_streams_learn() -> None:
 def test_it_is_made_by_its_config() -> None:
     agent = begun(D3QN(D3QNConfig(hidden=(24, 8), device="cpu")))
     assert agent.name == "d3qn"
-    assert agent.nets["critic"].width == 8
+    assert agent.nets["critic"].width == 4

@@ -21,9 +21,9 @@ from tradewind.core.errors import SettingsError
 from tradewind.core.limits import fraction, number, whole
 from tradewind.core.settings import require
 from tradewind.core.types import State
-from tradewind.nets.checkpoint import load_net, load_optimiser, net_state, optimiser_state
+from tradewind.nets.checkpoint import load_net, net_state
 from tradewind.nets.device import supports_bfloat16
-from tradewind.nets.flat import FlatWeights
+from tradewind.nets.flat import Adam, FlatWeights
 from tradewind.rl.base import Agent
 from tradewind.rl.lanes import Lanes, Transition
 from tradewind.rl.normalise import LEAST, RewardScale
@@ -140,7 +140,7 @@ class ValueLearner(Agent, ABC):
         self.half = supports_bfloat16(self.device) if config.bfloat16 == "auto" else bool(config.bfloat16)
         self.targets = copy.deepcopy(self.nets).requires_grad_(False)
         self.flat, self.flat_targets = FlatWeights(self.nets), FlatWeights(self.targets)
-        self.optimiser = torch.optim.Adam([self.flat.parameter()], lr=config.learning_rate, fused=True)
+        self.optimiser = Adam(self.flat, config.learning_rate)
         self.replay = self.memory(lanes.spaces.inputs)
         self.rewards = RewardScale(lanes.size, config.discount).to(self.device)
         _carry(self._unit(), self.rewards)
@@ -197,14 +197,14 @@ class ValueLearner(Agent, ABC):
         }
         told = State({"updates": self.updates, "spent": self.spent, "pending": len(self.pending)})
         told = told.nest("replay", self.replay.state()).nest("targets", net_state(self.targets)).nest("rewards", net_state(self.rewards))
-        return told.nest("optimiser", optimiser_state(self.optimiser)).nest("steps", State({}, pending))
+        return told.nest("optimiser", self.optimiser.state()).nest("steps", State({}, pending))
 
     def take_back(self, state: State) -> None:
         """Stand where `put_away` stood."""
         self.replay.restore(state.child("replay"))
         load_net(self.targets, state.child("targets"))
         load_net(self.rewards, state.child("rewards"))
-        load_optimiser(self.optimiser, state.child("optimiser"))
+        self.optimiser.restore(state.child("optimiser"))
         self.updates, self.spent = int(state.values["updates"]), int(state.values["spent"])
         arrays = state.child("steps").arrays
         self.pending = [
