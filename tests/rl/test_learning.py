@@ -15,17 +15,22 @@ import pytest
 import torch
 from tests.rl.environments import Walk
 from tests.rl.learners import Linear, LinearConfig
+from tests.rl.trading import features_of
+from tests.simulate.reference import random_market
 from torch import Tensor, nn
 
 from tradewind.core.errors import Corrupt, DataError, SettingsError, StateError
 from tradewind.core.files import load_state, save_state
 from tradewind.core.types import State
 from tradewind.nets.checkpoint import net_state
+from tradewind.rl.base import Agent
 from tradewind.rl.curve import read_curve
 from tradewind.rl.evaluation import evaluate
 from tradewind.rl.lanes import Lanes
 from tradewind.rl.learning import Learning, Progress, Schedule, learn
+from tradewind.rl.registry import agent, agents
 from tradewind.rl.spaces import Spaces
+from tradewind.rl.trading_vector_env import TradingVectorEnv
 
 STEPS = 2_000
 
@@ -178,9 +183,9 @@ CHILD = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from tests.rl.test_learning import SLEEPY, Slowly, linear
-linear().learn(Slowly(), SLEEPY, seed=3, evaluate=Slowly(), evaluate_every=500, episodes=4, checkpoint_every=200, folder=sys.argv[1])
+linear().learn(Slowly(), SLEEPY, seed=3, evaluate=Slowly(), evaluate_every=500, episodes=4, checkpoint_every=100, folder=sys.argv[1])
 """
-SLEEPY = 2_400
+SLEEPY = 1_200
 
 
 class Slowly(Walk):
@@ -194,10 +199,10 @@ class Slowly(Walk):
 def test_a_run_that_is_killed_twice_ends_with_the_same_bytes(tmp_path: Path) -> None:
     undisturbed = linear()
     expected = undisturbed.learn(
-        Walk(), SLEEPY, seed=3, evaluate=Walk(), evaluate_every=500, episodes=4, checkpoint_every=200, folder=tmp_path / "whole"
+        Walk(), SLEEPY, seed=3, evaluate=Walk(), evaluate_every=500, episodes=4, checkpoint_every=100, folder=tmp_path / "whole"
     )
     folder, resumed = tmp_path / "killed", []
-    for after in (600, 1_400):
+    for after in (300, 700):
         child = subprocess.Popen([sys.executable, "-c", CHILD, str(folder), str(Path(__file__).parents[2])])
         while len(list(folder.glob("checkpoints/*/manifest.json"))) < 2 or newest(folder) < after:
             assert child.poll() is None, "the child ended before it could be killed"
@@ -206,8 +211,8 @@ def test_a_run_that_is_killed_twice_ends_with_the_same_bytes(tmp_path: Path) -> 
         child.wait()
         resumed.append(newest(folder))
     agent = linear()
-    told = agent.learn(Slowly(), SLEEPY, seed=3, evaluate=Slowly(), evaluate_every=500, episodes=4, checkpoint_every=200, folder=folder)
-    assert 600 <= resumed[0] < resumed[1] == told.resumed < SLEEPY
+    told = agent.learn(Slowly(), SLEEPY, seed=3, evaluate=Slowly(), evaluate_every=500, episodes=4, checkpoint_every=100, folder=folder)
+    assert 300 <= resumed[0] < resumed[1] == told.resumed < SLEEPY
     assert agent.state() == undisturbed.state()
     assert (told.best, told.best_step, told.episodes) == (expected.best, expected.best_step, expected.episodes)
     assert without_time(told.history) == without_time(expected.history)
@@ -322,6 +327,61 @@ def test_a_checkpoint_that_was_cut_short_is_none(tmp_path: Path) -> None:
     learned(linear(), folder=tmp_path, seed=2)
     (tmp_path / "checkpoints" / "000000002048" / "manifest.json").unlink()
     assert learned(linear(), folder=tmp_path, seed=2).resumed == 1856
+
+
+# -- every agent in our own market -----------------------------------------------------------------------------------------
+SMALL: dict[str, dict[str, Any]] = {
+    "ppo": {"hidden": (16, 8), "rollout": 64, "batch": 32, "epochs": 2},
+    **{
+        name: {"hidden": (16,), "batch": 16, "capacity": 256, "learning_starts": 32}
+        for name in ("double-dqn", "d3qn", "twin-d3qn", "rainbow")
+    },
+}
+
+
+def trading(bars: int) -> TradingVectorEnv:
+    some = random_market(bars, bars, 2, missing=0.02)
+    return TradingVectorEnv(some, 4, features=features_of(some), actions="discrete", length=12)
+
+
+def practised(name: str, last: list[State], **asked: Any) -> tuple[Agent, Learning]:
+    """An agent after 640 steps in our environment; `last` gets its weights after each line, which the best replace at the end."""
+    made = agent(name, device="cpu", **SMALL[name])
+    heard = asked.pop("progress", lambda line: None)
+
+    def progress(line: Progress) -> None:
+        last[:] = [net_state(made.nets).nest("norm", net_state(made.norm))]
+        heard(line)
+
+    return made, made.learn(trading(80), 640, seed=5, evaluate_every=160, episodes=4, checkpoint_every=128, progress=progress, **asked)
+
+
+@pytest.mark.parametrize("name", agents())
+def test_every_agent_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(line: Progress) -> None:
+        if line.step >= 400:
+            raise Stop
+
+    whole, expected = practised(name, [], evaluate=trading(60))
+    with pytest.raises(Stop):
+        practised(name, [], evaluate=trading(60), folder=tmp_path, progress=stop)
+    again, told = practised(name, [], evaluate=trading(60), folder=tmp_path)
+    assert told.resumed == 384
+    assert again.state() == whole.state()
+    assert without_time(told.history) == without_time(expected.history)
+
+
+@pytest.mark.parametrize("name", agents())
+def test_no_agent_is_disturbed_by_being_judged(name: str) -> None:
+    alone: list[State] = []
+    watched: list[State] = []
+    practised(name, alone)
+    _, told = practised(name, watched, evaluate=trading(60))
+    assert sum(line.evaluation is not None for line in told.history) == 4
+    assert alone == watched
 
 
 # -- faults ------------------------------------------------------------------------------------------------------------------
