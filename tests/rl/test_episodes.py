@@ -13,6 +13,7 @@ from tests.simulate.reference import market, random_market
 
 from tradewind.core.errors import DataError
 from tradewind.core.types import Array
+from tradewind.rl import kernels
 from tradewind.rl.episodes import Episodes
 from tradewind.rl.trading_vector_env import TradingVectorEnv
 
@@ -103,6 +104,13 @@ def test_every_start_is_drawn_as_often_as_every_other() -> None:
     expected = 4096 / 50
     # Chi squared of 49 degrees of freedom: beyond 85 once in a thousand.
     assert ((counts[:50] - expected) ** 2 / expected).sum() < 85
+
+
+def test_starts_are_drawn_by_splitmix64() -> None:
+    """The first words of the stream of 1234567, as published with the generator."""
+    stream = np.array([1234567], np.uint64)
+    for word in (6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431):
+        assert kernels._below(stream, 0, 1_000_000_007) == int((word >> 11) / 2**53 * 1_000_000_007)
 
 
 def test_whole_stretches_are_taken_in_turn() -> None:

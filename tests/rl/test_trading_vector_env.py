@@ -289,8 +289,12 @@ def test_a_state_of_another_environment_is_refused() -> None:
     bars = random_market(6, bars=300, symbols=2)
     env = TradingVectorEnv(bars, 8, features=features_of(bars), length=9)
     other = random_market(7, bars=300, symbols=2)
-    with pytest.raises(StateError, match="in this market"):
+    with pytest.raises(StateError, match="this is no state of this environment: other market"):
         TradingVectorEnv(other, 8, features=features_of(other), length=9).restore(env.state())
+    with pytest.raises(StateError, match="other length"):
+        TradingVectorEnv(bars, 8, features=features_of(bars), length=8).restore(env.state())
+    with pytest.raises(StateError, match="other inputs"):
+        TradingVectorEnv(bars, 8, features=features_of(bars), length=9, window=2).restore(env.state())
     with pytest.raises(StateError, match=r"places is int64 \(4, 8\), expected int64 \(4, 4\); make as many"):
         TradingVectorEnv(bars, 4, features=features_of(bars), length=9).restore(env.state())
 

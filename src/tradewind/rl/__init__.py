@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tradewind.rl.ppo import PPO, PPOConfig
     from tradewind.rl.rainbow import Rainbow, RainbowConfig
     from tradewind.rl.registry import agent, agents
-    from tradewind.rl.rewards import Reward
+    from tradewind.rl.rewards import Lived, Reward
     from tradewind.rl.trading_env import TradingEnv
     from tradewind.rl.trading_vector_env import TradingVectorEnv
     from tradewind.rl.twin_d3qn import TwinD3QN, TwinD3QNConfig
@@ -27,6 +27,7 @@ _HOMES: Final = {
     "DoubleDQN": "double_dqn",
     "DoubleDQNConfig": "double_dqn",
     "KnownOptimum": "known_optimum",
+    "Lived": "rewards",
     "PPO": "ppo",
     "PPOConfig": "ppo",
     "Rainbow": "rainbow",

@@ -161,13 +161,18 @@ class CompiledBackend(Backend):
         names = ("places", "accounts", "queue", "streams", "taken")
         return {name: getattr(self, f"_{name}") for name in names}
 
+    def _identity(self) -> dict[str, Any]:
+        arena = self.arena
+        inputs, levels = list(arena.observation_names), len(arena.actions.levels)
+        return {"format": _FORMAT, "market": arena.market.digest, "inputs": inputs, "actions": levels, "length": arena.episodes.length}
+
     def state(self) -> State:
-        values = {"format": _FORMAT, "market": self.arena.market.digest}
-        return State(values, {name: array.copy() for name, array in self._memory().items()})
+        return State(self._identity(), {name: array.copy() for name, array in self._memory().items()})
 
     def restore(self, state: State) -> None:
-        if state.values.get("format") != _FORMAT or state.values.get("market") != self.arena.market.digest:
-            raise StateError("this is no state of an environment in this market; make the environment as it was made then")
+        for name, value in self._identity().items():
+            if state.values.get(name) != value:
+                raise StateError(f"this is no state of this environment: other {name}; make the environment as it was made then")
         mine = self._memory()
         for name, array in mine.items():
             saved = state.arrays.get(name)

@@ -278,5 +278,5 @@ def _right(bits: Tensor, by: int) -> Tensor:
 def _differential(mean: Tensor, square: Tensor, net: Tensor, rate: float) -> tuple[Tensor, Tensor, Tensor]:
     """The differential Sharpe ratio of one more return, and its two moments after it."""
     up, wider, variance = net - mean, net * net - square, square - mean * mean
-    told = torch.where(variance > 1e-12 * square, (square * up - 0.5 * mean * wider) / variance**1.5, 0.0)
+    told = torch.where(variance > 1e-12 * square, (square * up - 0.5 * mean * wider) / (variance * torch.sqrt(variance)), 0.0)
     return told, mean + rate * up, square + rate * wider

@@ -1,9 +1,10 @@
 """Rewards of the trading environment: log return, differential Sharpe ratio, and log return less a price for drawdown or inventory.
 
-The differential Sharpe ratio is Moody and Saffell 2001, https://doi.org/10.1109/72.935097 (section II-C): what one more return does to an
-exponentially weighted Sharpe ratio. The running inventory penalty is Cartea, Jaimungal, Penalva 2015, section 6.5. Each costs a few
-nanoseconds a lane. They fail where an agent learns what is paid instead of what is meant: the differential Sharpe ratio pays for small
-steady gains with a rare large loss until that loss comes.
+The differential Sharpe ratio is Moody and Saffell 2001, https://doi.org/10.1109/72.935097: what one more return does to an exponentially
+weighted Sharpe ratio. The running inventory penalty is that of Cartea, Jaimungal, Penalva 2015, "Algorithmic and High-Frequency Trading",
+chapter 6. None costs anything that shows beside a step; a function of one's own some 10 microseconds of it. They fail where an agent learns
+what is paid instead of what is meant: the differential Sharpe ratio pays for small steady gains with a rare large loss until that loss
+comes.
 """
 
 from __future__ import annotations
