@@ -91,7 +91,7 @@ def test_an_end_by_the_clock_is_bootstrapped_and_one_of_the_task_is_not(kind: st
 
 
 def test_convictions_are_in_the_unit_of_rewards() -> None:
-    small, large = (MAKERS["d3qn"](learning_rate=3e-3) for _ in range(2))
+    small, large = (MAKERS["d3qn"](learning_rate=3e-3, normalise_observations=False) for _ in range(2))
     for agent, unit in ((small, 1e-4), (large, 1e3)):
         agent.learn(_Paid(unit), 2_000)
         assert agent.conviction(np.ones((1, 1), dtype=np.float32))[0] / unit == pytest.approx(1.0, abs=0.1)

@@ -1,8 +1,8 @@
 """D3QN, the dueling double deep Q-network: Double DQN with a net that tells how good it is to be here from what each action adds to that.
 
 Papers: Wang et al. 2016, https://arxiv.org/abs/1511.06581 (dueling); van Hasselt, Guez, Silver 2016, https://arxiv.org/abs/1509.06461
-(double). Costs a few small operations more than Double DQN. Fails as that does; dueling is worth little where actions are few and all of them
-matter in every state.
+(double). Costs a few small operations more than Double DQN. Fails as that does; dueling is worth little where actions are few and all of
+them matter in every state.
 """
 
 from __future__ import annotations
