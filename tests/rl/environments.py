@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -102,3 +103,11 @@ class Walk(VectorEnv[Any, Any, Any]):
         self.stream.bit_generator.state = {**told, "state": inner}
         self.shown.copy_(torch.from_numpy(np.array(state.arrays["shown"])))
         self.at.copy_(torch.from_numpy(np.array(state.arrays["at"])))
+
+
+class Slowly(Walk):
+    """A walk that takes its time, so that a test can kill it underway."""
+
+    def step(self, actions: Any) -> Any:
+        time.sleep(0.001)
+        return super().step(actions)

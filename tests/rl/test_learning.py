@@ -13,7 +13,7 @@ from typing import Any, final
 import numpy as np
 import pytest
 import torch
-from tests.rl.environments import Walk
+from tests.rl.environments import Slowly, Walk
 from tests.rl.learners import Linear, LinearConfig
 from tests.rl.trading import features_of
 from tests.simulate.reference import random_market
@@ -179,21 +179,15 @@ def test_what_is_earned_while_learning_chooses_nothing() -> None:
 
 
 # -- going on --------------------------------------------------------------------------------------------------------------
-CHILD = """
+SLEEPY = 1_200
+CHILD = f"""
 import sys
 sys.path.insert(0, sys.argv[2])
-from tests.rl.test_learning import SLEEPY, Slowly, linear
-linear().learn(Slowly(), SLEEPY, seed=3, evaluate=Slowly(), evaluate_every=500, episodes=4, checkpoint_every=100, folder=sys.argv[1])
+from tests.rl.environments import Slowly
+from tests.rl.learners import Linear, LinearConfig
+made = Linear(LinearConfig())
+made.learn(Slowly(), {SLEEPY}, seed=3, evaluate=Slowly(), evaluate_every=500, episodes=4, checkpoint_every=100, folder=sys.argv[1])
 """
-SLEEPY = 1_200
-
-
-class Slowly(Walk):
-    """A walk that takes its time, so that a test can kill it underway."""
-
-    def step(self, actions: Any) -> Any:
-        time.sleep(0.001)
-        return super().step(actions)
 
 
 def test_a_run_that_is_killed_twice_ends_with_the_same_bytes(tmp_path: Path) -> None:
