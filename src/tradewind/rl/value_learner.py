@@ -162,12 +162,21 @@ class ValueLearner(Agent, ABC):
                 self.spent = lanes.steps
             due = (lanes.steps - self.spent) // config.train_every
             self.spent += due * config.train_every
-            loss += self._improve(due)
+            loss += self.improve(due)
         self.norm.update(torch.cat(self.observed))
         self.observed.clear()
         _carry(self.rewards, self._unit())
         told = {"epsilon": self.epsilon, "updates": float(self.updates), **{name: float(note) for name, note in self.notes.items()}}
         return told if self.updates == before else {**told, "loss": float(loss) / (self.updates - before)}
+
+    def improve(self, updates: int) -> Tensor:
+        """Make so many `updates` from what is remembered; the sum of their losses."""
+        self._mode(learning=True)
+        total = torch.zeros((), device=self.device)
+        for batches in self.replay.draw(updates, self.config.batch) if updates else ():
+            for batch in self._scaled(batches).split():
+                total += self._update(batch)
+        return total
 
     @torch.no_grad()
     def choose(self, observations: Tensor, deterministic: bool) -> Tensor:
@@ -239,15 +248,6 @@ class ValueLearner(Agent, ABC):
             rows = [column[oldest.counted] for column in rows]
         if len(rows[0]):
             self.replay.add(*rows)
-
-    def _improve(self, updates: int) -> Tensor:
-        """Make so many updates; the sum of their losses."""
-        self._mode(learning=True)
-        total = torch.zeros((), device=self.device)
-        for batches in self.replay.draw(updates, self.config.batch) if updates else ():
-            for batch in self._scaled(batches).split():
-                total += self._update(batch)
-        return total
 
     def _scaled(self, batches: Batch) -> Batch:
         returns = self.rewards(batches.returns) if self.config.normalise_rewards else batches.returns
