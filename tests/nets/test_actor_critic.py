@@ -97,6 +97,13 @@ def test_bfloat16_is_near_and_its_gradient_points_the_same_way() -> None:
     assert float(nn.functional.cosine_similarity(tower.weights.grad, gradient, dim=0)) > 0.999
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_a_reader_says_the_same_to_the_bit(half: bool) -> None:
+    tower, seen = scattered(Tower(5, 2, (16, 8))), torch.randn(7, 5)
+    read = tower.reader(half)
+    assert torch.equal(read(seen), tower(seen, half)) and not read(seen).requires_grad
+
+
 def test_inputs_cut_out_of_a_larger_table_are_read_right() -> None:
     tower, table = Tower(4, 2, (8,)), torch.randn(10, 9)
     torch.testing.assert_close(tower(table[:, 2:6]), tower(table[:, 2:6].contiguous()), rtol=0, atol=0)
@@ -123,7 +130,7 @@ def test_weights_begin_orthogonal_the_policy_small_and_biases_at_zero() -> None:
             square = weight @ weight.t() if weight.shape[0] <= weight.shape[1] else weight.t() @ weight
             torch.testing.assert_close(square, scale**2 * torch.eye(len(square)), rtol=0, atol=1e-5)
             assert not bias.any()
-    assert float(net(torch.randn(50, 6))[0].abs().max()) < 0.1
+    assert float(net(torch.randn(50, 6))[0].detach().abs().max()) < 0.1
 
 
 def test_the_two_share_nothing() -> None:

@@ -10,7 +10,7 @@ nothing, so give it a window.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, Final, cast, final
 
@@ -53,6 +53,19 @@ class Tower(nn.Module):
         pieces = torch.split(inputs, PIECE) if inputs.device.type == "cpu" else (inputs,)
         said = [_Climb.apply(self.weights, piece, self.shapes, self.activation, half) for piece in pieces]  # type: ignore[no-untyped-call]
         return cast(Tensor, said[0] if len(said) == 1 else torch.cat(said))
+
+    def reader(self, half: bool = False) -> Callable[[Tensor], Tensor]:
+        """The same without gradients, under the weights of now, for many calls: weights are cast and cut once."""
+        kind, flat = torch.bfloat16 if half else torch.float32, self.weights.detach()
+        inner, last = _layers(flat.to(kind), self.shapes)[:-1], _layers(flat, self.shapes)[-1]
+
+        def read(inputs: Tensor) -> Tensor:
+            reached = inputs.to(kind)
+            for layer in inner:
+                reached = _linear(reached, *layer, self.activation)
+            return functional.linear(reached.float(), *last)
+
+        return read
 
 
 @final

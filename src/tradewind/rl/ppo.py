@@ -216,11 +216,11 @@ class PPO(Agent):
     def _gather(self, lanes: Lanes) -> Experience:
         """Act for a whole rollout under one policy, while the normalisation follows what is seen."""
         rollout, config = self.rollout, self.config
+        actor, critic = self.net.actor.reader(self.half), self.net.critic.reader(self.half)
         for t in range(rollout.length):
             self.norm.update(lanes.observations)
             seen = self.norm(lanes.observations)
-            said, values = self.net(seen, self.half)
-            policy = self.policy(said)
+            policy, values = self.policy(actor(seen)), critic(seen).squeeze(-1)
             actions = policy.sample()
             step = lanes.step(actions)
             rewards = step.rewards
@@ -230,8 +230,8 @@ class PPO(Agent):
             rollout.write(t, seen, policy.log_probability(actions), values, rewards, step)
             # Only a cut by the clock is worth a second look at where it led; asking a GPU whether there is one makes it wait.
             if self.device.type != "cpu" or bool(step.truncated.any()):
-                rollout.following[t] = self.net.judge(self.norm(step.following), self.half)
-        last = self.net.judge(self.norm(lanes.observations), self.half)
+                rollout.following[t] = critic(self.norm(step.following)).squeeze(-1)
+        last = critic(self.norm(lanes.observations)).squeeze(-1)
         return rollout.experience(last, config.discount, config.gae_lambda)
 
     def _improve(self, experience: Experience) -> dict[str, float]:
