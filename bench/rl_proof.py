@@ -6,7 +6,8 @@
 weights earn on signals that it has not learned from. `--everywhere` adds other costs and speeds of the signal.
 `planted`: a market whose next return is planted in one feature (R^2 .2). An agent learns on the first 12,000 bars and trades the 8,000
 after them, net of costs, beside an oracle that knows the true mean of each next bar and turns where the best policy does.
-Then the same with the feature shuffled in time, where nothing is to be earned. Agents see the feature and their position, nothing else.
+Then the same with the feature shuffled in time, where nothing is to be earned. Agents see the feature and nothing of the account: the
+weight of a short position drifts with the price, which tells the last return, and in this market the last return tells the next. Of SELL, HOLD and BUY the second keeps what is held, so that no position needs to be seen to turn seldom.
 No weights are chosen by any of these numbers: an agent is judged as it stands after its last step.
 """
 
@@ -61,11 +62,12 @@ class Schooling:
 # Small nets, since there are two numbers to see; steps such that a run takes half a minute of one core or less.
 ON_POLICY: Final = Schooling(150_000, 64, {"hidden": (64, 64), "rollout": 8_192, "batch": 512, "learning_rate": 1e-3})
 OFF_POLICY: Final = Schooling(40_000, 32, {"hidden": (64, 64)})
+RAINBOW: Final = Schooling(20_000, 32, {"hidden": (64, 64)})
 
 
 def schooling(name: str) -> Schooling:
     """That of the agent called `name`."""
-    return ON_POLICY if name == "ppo" else OFF_POLICY
+    return ON_POLICY if name == "ppo" else RAINBOW if name == "rainbow" else OFF_POLICY
 
 
 def report(name: str, **figures: Any) -> None:
@@ -138,11 +140,9 @@ class School:
         return cls(made, features)
 
     def environment(self, rows: slice, lanes: int, length: int | None, actions: str, seed: int) -> TradingVectorEnv:
-        """Trading in some of its bars; observed are the feature and the position."""
+        """Trading in some of its bars; observed is the feature alone."""
         market, features = self.made.market[rows], self.features[rows]
-        return TradingVectorEnv(
-            market, lanes, features=features, account=("position",), actions=actions, costs=COSTS, length=length, seed=seed
-        )
+        return TradingVectorEnv(market, lanes, features=features, account=(), actions=actions, costs=COSTS, length=length, seed=seed)
 
     def oracle(self, rows: slice) -> Array:
         """(bar,) log returns of one who knows the mean of each next bar, and turns where that pays for the fee in the long run."""
