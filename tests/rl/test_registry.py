@@ -52,7 +52,7 @@ def test_ones_own_agent_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert registry.configurable("own_agents:make") == {}
     with pytest.raises(SettingsError, match="unknown setting 'widht'"):
         tw.rl.agent("own_agents:make", widht=12)
-    with pytest.raises(SettingsError, match="makes a int"):
+    with pytest.raises(SettingsError, match="makes a int, which lacks act, learn, state, restore"):
         tw.rl.agent("own_agents:wrong")
 
 

@@ -90,8 +90,8 @@ def _places(name: str) -> tuple[Factory, Callable[..., Any] | None]:
 
 
 def _own(made: Any, name: str) -> Agent:
-    from tradewind.rl.base import Agent
-
-    if not isinstance(made, Agent):
-        raise SettingsError(f"{name} makes a {type(made).__name__}; an agent inherits from tradewind.rl.Agent")
-    return made
+    lacking = [method for method in ("act", "learn", "state", "restore") if not callable(getattr(made, method, None))]
+    if lacking:
+        kinds = "an agent inherits from tradewind.rl.Agent, or is a tradewind.rl.ForeignAgent"
+        raise SettingsError(f"{name} makes a {type(made).__name__}, which lacks {', '.join(lacking)}; {kinds}")
+    return cast("Agent", made)

@@ -10,7 +10,7 @@ which is why a later part chooses its best moment, and a part later still says h
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Self, final
+from typing import Any, Final, Self, cast, final
 
 import numpy as np
 
@@ -18,12 +18,13 @@ from tradewind.core.errors import NotFitted, StateError
 from tradewind.core.limits import fraction, whole
 from tradewind.core.market import Market
 from tradewind.core.seeds import derive
-from tradewind.core.settings import build
+from tradewind.core.settings import build, require
 from tradewind.core.spaces import Choice, Real, Space, Whole
 from tradewind.core.types import Array, State, Target, Targets, View
 from tradewind.rl import registry
 from tradewind.rl.grounds import COSTS, Course, Grounds
 from tradewind.rl.learning import Learning
+from tradewind.rl.pipeline import load
 from tradewind.rl.trader import Sight, Trader
 from tradewind.simulate.account import Book
 from tradewind.simulate.costs import Costs
@@ -31,7 +32,7 @@ from tradewind.strategies import plain
 from tradewind.strategies.base import Strategy
 from tradewind.strategies.reason import Reason, share
 
-__all__ = ["SPACES", "AgentStrategy"]
+__all__ = ["SPACES", "AgentStrategy", "TrainedAgent"]
 
 _COMMON: Final[Space] = {
     "window": Choice((1, 2, 4)),
@@ -144,27 +145,7 @@ class AgentStrategy(Strategy):
         trader = self._asked()
         if trader is None:
             return Reason(("Its training part was too short to practise on: it learned nothing and keeps what is held.",))
-        answer = trader.answer(view.market, view.portfolio.weights)
-        if not answer.shown[symbol]:
-            return Reason(("An input is missing in its window at this bar, where the agent has never been: what is held is kept.",))
-        position, target = float(answer.position[symbol]), float(answer.target[symbol])
-        held = float(view.portfolio.weights[symbol])
-        values = {"position": position, "held": held, "target": target, "confidence": float(answer.confidence[symbol])}
-        values["conviction"] = float(answer.convictions[symbol])
-        kept = np.isnan(target)
-        words = [
-            f"Holding {share(held)}, the agent {'keeps' if kept else 'wants'} {share(held if kept else target)}: position {position:+.3f}."
-        ]
-        if np.isnan(answer.confidence[symbol]):
-            words.append("It holds next to nothing, so there is nothing to be right or wrong about.")
-        else:
-            told = trader.calibrated
-            source = "by its conviction" if told.slope else "the base rate, since conviction told no more"
-            words.append(
-                f"Its conviction is {answer.convictions[symbol]:.3f}; such positions earned more than they cost over their next bar with a "
-                f"probability of {answer.confidence[symbol]:.1%} ({source}, {told.count} decisions)."
-            )
-        return Reason(tuple(words), values)
+        return _reason(trader, view, symbol)
 
     def state(self) -> State:
         """The agent with its eyes, the seed, and the settings, which the object that restores it must share."""
@@ -194,3 +175,70 @@ class AgentStrategy(Strategy):
 
     def _settings(self) -> dict[str, Any]:
         return {"algorithm": self.algorithm, "agent": plain.outline(self.agent), "sight": self.sight.values()}
+
+
+@final
+class TrainedAgent(Strategy):
+    """An agent that was trained beforehand, by `tradewind train --agent` into the folder `path`, or by yourself: a `trader`.
+
+    `fit` leaves it as it is: in a walk-forward it has seen what it was trained on, whatever fold that lies in. Raises what
+    `tradewind.rl.pipeline.load` raises, and SettingsError unless one of the two is given.
+    """
+
+    def __init__(self, path: str | None = None, trader: Trader | None = None) -> None:
+        require((path is None) != (trader is None), "a trained agent is the path of its folder, or a trader")
+        self._trader = load(path) if path is not None else cast(Trader, trader)
+        self.path, self.warmup = path, self._trader.sight.warmup
+
+    @property
+    def trader(self) -> Trader:
+        """The agent with its eyes."""
+        return self._trader
+
+    def decide(self, view: View) -> Target:
+        return Target(self._trader.decide(view.market, view.portfolio.weights))
+
+    def decide_all(self, market: Market, book: Book | None = None, start: int = 0) -> Targets:
+        return self._trader.decide_all(market, Book(market.symbols) if book is None else book, start)
+
+    def confidence(self, view: View) -> Array:
+        """(symbol,) as that of `AgentStrategy`."""
+        return self._trader.answer(view.market, view.portfolio.weights).confidence
+
+    def explain(self, view: View, symbol: int) -> Reason:
+        """Why `decide(view)` asks for what it asks of the symbol in column `symbol`."""
+        return _reason(self._trader, view, symbol)
+
+    def state(self) -> State:
+        """The agent with its eyes."""
+        return plain.to_state("TrainedAgent", {}).nest("trader", self._trader.state())
+
+    def restore(self, state: State) -> Self:
+        """Become the strategy that `state` describes. Raises StateError when its agent is of another build."""
+        plain.from_state("TrainedAgent", state)
+        self._trader = Trader.from_state(state.child("trader"), self._trader.agent, self._trader.sight)
+        return self
+
+
+def _reason(trader: Trader, view: View, symbol: int) -> Reason:
+    answer = trader.answer(view.market, view.portfolio.weights)
+    if not answer.shown[symbol]:
+        return Reason(("An input is missing in its window at this bar, where the agent has never been: what is held is kept.",))
+    position, target = float(answer.position[symbol]), float(answer.target[symbol])
+    held = float(view.portfolio.weights[symbol])
+    values = {"position": position, "held": held, "target": target, "confidence": float(answer.confidence[symbol])}
+    values["conviction"] = float(answer.convictions[symbol])
+    kept = np.isnan(target)
+    words = [
+        f"Holding {share(held)}, the agent {'keeps' if kept else 'wants'} {share(held if kept else target)}: position {position:+.3f}."
+    ]
+    if np.isnan(answer.confidence[symbol]):
+        words.append("It holds next to nothing, so there is nothing to be right or wrong about.")
+    else:
+        told = trader.calibrated
+        source = "by its conviction" if told.slope else "the base rate, since conviction told no more"
+        words.append(
+            f"Its conviction is {answer.convictions[symbol]:.3f}; such positions earned more than they cost over their next bar with a "
+            f"probability of {answer.confidence[symbol]:.1%} ({source}, {told.count} decisions)."
+        )
+    return Reason(tuple(words), values)
