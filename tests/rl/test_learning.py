@@ -31,6 +31,7 @@ from tradewind.rl.learning import Learning, Progress, Schedule, learn
 from tradewind.rl.registry import agent, agents
 from tradewind.rl.spaces import Spaces
 from tradewind.rl.trading_vector_env import TradingVectorEnv
+from tradewind.simulate.costs import Costs
 
 STEPS = 2_000
 
@@ -289,9 +290,11 @@ def test_a_folder_of_another_market_is_refused(tmp_path: Path) -> None:
             return super().reset(seed=None if seed is None else seed + 1)
 
     Elsewhere.__name__ = "Walk"
-    linear().learn(Walk(), 640, folder=tmp_path)
-    with pytest.raises(StateError, match="first observations"):
-        linear().learn(Elsewhere(), 640, folder=tmp_path)
+    linear().learn(Walk(), 640, folder=tmp_path, evaluate=Walk())
+    with pytest.raises(StateError, match=r"run \(first observations: .*what is seen first tells markets apart"):
+        linear().learn(Elsewhere(), 640, folder=tmp_path, evaluate=Walk())
+    with pytest.raises(StateError, match=r"run \(first observations to evaluate: "):
+        linear().learn(Walk(), 640, folder=tmp_path, evaluate=Elsewhere())
 
 
 def test_an_agent_that_learned_elsewhere_meanwhile_is_refused(tmp_path: Path) -> None:
@@ -366,6 +369,19 @@ def test_every_agent_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
     assert told.resumed == 384
     assert again.state() == whole.state()
     assert without_time(told.history) == without_time(expected.history)
+
+
+@pytest.mark.parametrize(
+    ("other", "named"), [({"costs": Costs.zero()}, "costs"), ({"reward": "drawdown"}, "reward"), ({"capital": 5e3}, "capital")]
+)
+def test_a_folder_of_other_costs_or_rewards_is_refused(other: dict[str, Any], named: str, tmp_path: Path) -> None:
+    def market(**asked: Any) -> TradingVectorEnv:
+        some = random_market(80, 80, 2, missing=0.02)
+        return TradingVectorEnv(some, 4, features=features_of(some), actions="discrete", length=12, **asked)
+
+    linear().learn(market(), 640, folder=tmp_path)
+    with pytest.raises(StateError, match=f"other {named}"):
+        linear().learn(market(**other), 640, folder=tmp_path)
 
 
 @pytest.mark.parametrize("name", agents())

@@ -163,8 +163,12 @@ class CompiledBackend(Backend):
 
     def _identity(self) -> dict[str, Any]:
         arena = self.arena
-        inputs, levels = list(arena.observation_names), len(arena.actions.levels)
-        return {"format": _FORMAT, "market": arena.market.digest, "inputs": inputs, "actions": levels, "length": arena.episodes.length}
+        own = arena.reward
+        reward = [own.name, own.setting] if isinstance(own, Reward) else [getattr(own, "__qualname__", type(own).__name__), 0.0]
+        return {
+            "format": _FORMAT, "market": arena.market.digest, "inputs": list(arena.observation_names), "actions": len(arena.actions.levels),
+            "length": arena.episodes.length, "costs": arena.costs.to_dict(), "reward": reward, "capital": float(arena.capital),
+        }  # fmt: skip
 
     def state(self) -> State:
         return State(self._identity(), {name: array.copy() for name, array in self._memory().items()})

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
@@ -122,7 +122,7 @@ class Agent(ABC):
         with torch.no_grad():
             chosen = spaces.to_environment(self.choose(self.norm(told), deterministic))
         chosen = chosen[0] if single else chosen
-        return cast(Observations, chosen if isinstance(observations, Tensor) else chosen.cpu().numpy())
+        return chosen if isinstance(observations, Tensor) else chosen.cpu().numpy()
 
     def conviction(self, observations: Observations) -> NDArray[np.float64]:
         """(batch,) how strongly `act` prefers what it answers, from 0 up: comparable within one agent, not between two."""

@@ -57,7 +57,8 @@ class Checkpoints:
         other = sorted(key for key in self.identity.keys() | theirs.keys() if self.identity.get(key) != theirs.get(key))
         if other:
             told = "; ".join(f"{key}: {theirs.get(key)!r} there, {self.identity.get(key)!r} here" for key in other)
-            raise StateError(f"{self.folder.parent} holds another run ({told}); choose another folder, or delete this one")
+            seen = "; what is seen first tells markets apart, and environments that no seed fixes" if "observations" in told else ""
+            raise StateError(f"{self.folder.parent} holds another run ({told}{seen}); choose another folder, or delete this one")
         return state
 
     def _complete(self) -> list[Path]:

@@ -236,6 +236,11 @@ class _Run:
             **{f"{part} {key}": value for part, entries in parts.items() for key, value in entries.items()},
             "agent": self.agent.name, "seed": self.seed, "lanes": self.lanes.size, "autoreset mode": self.lanes.mode.value,
             "environment": type(env.unwrapped).__name__, "evaluate": None if self.judge is None else type(self.judge.unwrapped).__name__,
-            "first observations": sha256(self.lanes.observations.cpu().numpy().tobytes()), "first weights": sha256(weights),
+            "first observations": _digest(self.lanes), "first weights": sha256(weights)[:12],
+            "first observations to evaluate": None if self.judge is None else _digest(Lanes(self.judge, self.lanes.device, self.seed)),
         }  # fmt: skip
         return dict(json.loads(canonical_json(told)))
+
+
+def _digest(lanes: Lanes) -> str:
+    return sha256(lanes.observations.cpu().numpy().tobytes())[:12]
