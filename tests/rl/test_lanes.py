@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.rl.environments import Counting, Walk, counting
@@ -227,6 +228,48 @@ def test_continuous_actions_stay_within_the_space(low: float, width: float, want
     assert space.contains(heard[0])
     middle = space.low + (np.clip(np.float32(wanted), -1, 1) + 1) / 2 * (space.high - space.low)
     assert np.allclose(heard[0], middle, atol=1e-5)
+
+
+class Shaped(Counting):
+    """Shows a table, and hears one number or a list of one."""
+
+    def __init__(self, action_shape: tuple[int, ...]) -> None:
+        super().__init__(0, [2])
+        self.observation_space = Box(-1e6, 1e6, (2, 3), np.float64)
+        self.action_space = Box(-2.0, 2.0, action_shape, np.float64)  # type: ignore[assignment]
+
+    def step(self, action: Any) -> Any:
+        assert self.action_space.contains(np.asarray(action))
+        return super().step(0)
+
+    def _shown(self) -> Any:
+        return np.arange(6.0).reshape(2, 3) + 10 * self.at
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("action_shape", [(), (1,), (3,)])
+def test_tables_are_seen_row_by_row(mode: AutoresetMode, action_shape: tuple[int, ...]) -> None:
+    env = SyncVectorEnv([lambda: Shaped(action_shape)] * 2, autoreset_mode=mode)
+    lanes = Lanes(env, CPU, 0)
+    assert lanes.observations.tolist() == [[0, 1, 2, 3, 4, 5]] * 2
+    for _ in range(2):
+        told = lanes.step(torch.ones(2, *(action_shape or (1,))))
+    assert told.following.tolist() == [[20, 21, 22, 23, 24, 25]] * 2
+    assert told.ended.all()
+
+
+def test_processes_and_wrappers_do_as_well() -> None:
+    made = [lambda: gym.make("CartPole-v1")] * 2
+    envs = [SyncVectorEnv(made), AsyncVectorEnv(made), RecordEpisodeStatistics(SyncVectorEnv(made))]
+    told = []
+    for env in envs:
+        lanes = Lanes(env, CPU, 4)
+        for turn in range(40):
+            lanes.step(torch.tensor([0, turn % 2]))
+        told.append((lanes.steps, lanes.finished(), lanes.observations.tolist()))
+        env.close()
+    assert told[0] == told[1] == told[2]
+    assert len(told[0][1]) > 3
 
 
 # -- on a device that is not the host ----------------------------------------------------------------------------------------
