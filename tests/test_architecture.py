@@ -17,7 +17,7 @@ ROOT = Path(tradewind.__file__).parent
 FLOORS = {
     "core": 1,
     **dict.fromkeys(("data", "features", "labels", "nets", "simulate", "stats"), 2),
-    **dict.fromkeys(("models", "venues", "rl"), 3),
+    **dict.fromkeys(("models", "venues", "rl", "meta"), 3),
     **dict.fromkeys(("engine", "strategies"), 4),
     **dict.fromkeys(("evaluate", "checks", "serve"), 5),
     **dict.fromkeys(("cli", "__main__"), 6),
@@ -29,6 +29,7 @@ PURE = {
     "stats": {"numba", "scipy"},
     "nets": {"numba", "torch"},
     "rl": {"numba", "torch", "gymnasium"},
+    "meta": {"numba", "torch"},
 }
 """Packages that may stand on numpy and these alone, so that they run on a bare GPU machine."""
 AT_HOME = {
