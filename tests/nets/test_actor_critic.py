@@ -105,7 +105,7 @@ def test_a_reader_says_the_same_to_the_bit(half: bool) -> None:
 
 
 def test_inputs_cut_out_of_a_larger_table_are_read_right() -> None:
-    tower, table = Tower(4, 2, (8,)), torch.randn(10, 9)
+    tower, table = Tower(4, 2, (8,)), torch.randn(40, 9)
     torch.testing.assert_close(tower(table[:, 2:6]), tower(table[:, 2:6].contiguous()), rtol=0, atol=0)
 
 
