@@ -71,6 +71,17 @@ def test_the_same_seed_gives_the_same_episodes_and_disturbs_nothing(torches: boo
     assert torch.get_num_threads() == threads
 
 
+def test_an_actor_that_draws_draws_the_same_and_leaves_the_random_state_alone() -> None:
+    class Drawing(Always):
+        def act(self, observations: Any, deterministic: bool = True) -> Any:
+            return torch.randint(0, 3, (len(observations),)).numpy()
+
+    before = torch.get_rng_state()
+    one, again = evaluate(Drawing(), Walk(torches=False), 6, 4), evaluate(Drawing(), Walk(torches=False), 6, 4)
+    assert one == again
+    assert torch.equal(before, torch.get_rng_state())
+
+
 def test_an_evaluation_is_plain_data() -> None:
     told = evaluate(Always(), counting([[2, 3]], AutoresetMode.SAME_STEP), 4)
     assert Evaluation.from_values(told.values()) == told

@@ -240,6 +240,25 @@ def test_a_run_goes_on_from_any_checkpoint_to_the_bit(tmp_path: Path, cut: int) 
     assert without_time(told.history) == without_time(expected.history)
 
 
+def test_a_line_that_a_checkpoint_cut_in_two_is_whole_again(tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(line: Progress) -> None:
+        if line.step >= 1_100:
+            raise Stop
+
+    # A piece is 4 steps, a line 16: the checkpoint at 1,000 stands in the middle of the line that ends at 1,008.
+    ways: dict[str, Any] = {"steps": 3_200, "checkpoint_every": 1_000, "seed": 1}
+    expected = learned(linear(piece=1), **ways)
+    with pytest.raises(Stop):
+        learned(linear(piece=1), folder=tmp_path, progress=stop, **ways)
+    told = learned(linear(piece=1), folder=tmp_path, **ways)
+    assert told.resumed == 1_000
+    assert 1_008 in [line.step for line in told.history]
+    assert without_time(told.history) == without_time(expected.history)
+
+
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     one, again = linear(), linear()
     first, second = learned(one, evaluate=Walk(), folder=tmp_path), learned(again, evaluate=Walk(), folder=tmp_path)
