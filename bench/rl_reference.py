@@ -55,8 +55,10 @@ LANDER: dict[str, Any] = {
     "hidden": (64, 64), "rollout": 16_384, "epochs": 4, "discount": 0.999, "gae_lambda": 0.98, "entropy_weight": 0.01
 }  # fmt: skip
 SETTINGS = {
-    **{(name, "ppo"): Run(100_000, 8, POLICY) for name in ("CartPole-v1", "Acrobot-v1")},
-    **{(name, kind): Run(40_000, 4, VALUE) for name in ("CartPole-v1", "Acrobot-v1") for kind in AGENTS[1:]},
+    ("CartPole-v1", "ppo"): Run(50_000, 8, POLICY),
+    ("Acrobot-v1", "ppo"): Run(50_000, 8, POLICY),
+    **{("CartPole-v1", kind): Run(40_000, 4, VALUE) for kind in AGENTS[1:]},
+    **{("Acrobot-v1", kind): Run(80_000, 8, {**VALUE, "train_every": 8, "exploration": 0.3}, 8_000) for kind in AGENTS[1:]},
     ("LunarLander-v3", "ppo"): Run(1_000_000, 16, LANDER, 50_000),
 }
 
