@@ -2,9 +2,9 @@
 
 Paper: Hessel et al. 2018, https://arxiv.org/abs/1710.02298. Its parts: double (van Hasselt et al. 2016), dueling (Wang et al. 2016),
 prioritised replay (Schaul et al. 2016), several steps (Sutton 1988), distributional (Bellemare et al. 2017), noisy nets (Fortunato et al.
-2018). Costs about twice what D3QN does. Fails where returns leave the support from
-`v_min` to `v_max`, and where rewards are rare: noise alone does not look far. In Acrobot, whose goal random actions never reach, it found
-nothing where D3QN learned.
+2018). Costs about twice what D3QN does. Fails where returns leave the support from `v_min` to `v_max`, and where rewards are so rare that
+noise never meets one: in Acrobot, whose goal random actions do not reach either, it found nothing in 80,000 steps, and within 16,000
+without its noise.
 """
 
 from __future__ import annotations
