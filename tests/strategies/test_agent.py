@@ -106,7 +106,7 @@ def test_on_noise_it_says_about_one_half() -> None:
     [
         ("ppo", {}),
         ("ppo", {"actions": "continuous", "window": 3}),
-        ("rainbow", {"actions": "discrete", "positions": (0.0, 1.0)}),
+        ("rainbow", {"actions": 2, "positions": (-1.0, 0.5)}),
         ("twin-d3qn", {}),
     ],
 )
