@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tradewind.core.errors import SettingsError, StateError
 from tradewind.core.types import State
-from tradewind.meta.tasks import Task, accuracy, check_support, check_tasks, sample_losses
+from tradewind.meta.tasks import Task, accuracy, check_answers, check_support, check_tasks, sample_losses
 from tradewind.nets.checkpoint import load_net, load_optimiser, net_state, optimiser_state
 
 __all__ = ["MetaLearner"]
@@ -81,6 +81,7 @@ class MetaLearner(ABC):
             adapted = self.few_shot_adapt(task["support_data"], task["support_labels"])
             with torch.no_grad():
                 outputs = adapted(task["query_data"])
+            check_answers(outputs, task["query_labels"], self.config.loss)
             losses.append(float(sample_losses(outputs, task["query_labels"], self.config.loss).mean()))
             if self.config.loss == "cross_entropy":
                 hits.append(accuracy(outputs, task["query_labels"]))

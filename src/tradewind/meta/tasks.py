@@ -12,7 +12,7 @@ from torch.nn import functional
 from tradewind.core.errors import DataError
 from tradewind.core.settings import require
 
-__all__ = ["KEYS", "LossName", "Task", "accuracy", "check_loss", "check_support", "check_tasks", "sample_losses"]
+__all__ = ["KEYS", "LossName", "Task", "accuracy", "check_answers", "check_loss", "check_support", "check_tasks", "sample_losses"]
 
 Task: TypeAlias = Mapping[str, Tensor]
 """`support_data` (sample, ...), `support_labels` (sample,), `query_data` (query, ...), `query_labels` (query,): float inputs; labels are
@@ -68,6 +68,12 @@ def _check_part(data: Tensor, labels: Tensor, loss: LossName, ways: int | None, 
         )
     if ways is not None and int(labels.max()) >= ways:
         raise DataError(f"{what}: label {int(labels.max())} is beyond the {ways} classes that the model answers; raise its outputs")
+
+
+def check_answers(outputs: Tensor, labels: Tensor, loss: LossName) -> None:
+    """Raise DataError where a label (sample,) is of a class that the logits (sample, class) do not have."""
+    if loss == "cross_entropy" and int(labels.max()) >= outputs.shape[1]:
+        raise DataError(f"a query has class {int(labels.max())}, {outputs.shape[1]} classes are answered; say by `ways` how many there are")
 
 
 def sample_losses(outputs: Tensor, labels: Tensor, loss: LossName) -> Tensor:
