@@ -1,1 +1,36 @@
 """Few-shot learning: meta-learners that adapt to a new market in a handful of bars, their tasks, tools and benchmark."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from tradewind.meta.base import MetaLearner
+    from tradewind.meta.maml import MAML, MAMLConfig
+    from tradewind.meta.matching import MatchingConfig, MatchingNetworks
+    from tradewind.meta.protonet import ProtoNetConfig, PrototypicalNetworks
+    from tradewind.meta.registry import learner, learners, perceptron
+
+_HOMES: Final = {
+    "MAML": "maml",
+    "MAMLConfig": "maml",
+    "MatchingConfig": "matching",
+    "MatchingNetworks": "matching",
+    "MetaLearner": "base",
+    "ProtoNetConfig": "protonet",
+    "PrototypicalNetworks": "protonet",
+    "learner": "registry",
+    "learners": "registry",
+    "perceptron": "registry",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tradewind.meta' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"tradewind.meta.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
