@@ -33,7 +33,7 @@ def test_a_wave_lies_on_one_sine(seed: int, support: int, query: int) -> None:
 
 def test_frequencies_differ_only_where_they_are_asked_to() -> None:
     assert SINUSOIDS.frequency == (1.0, 1.0)
-    assert FREQUENCIES == Sinusoids(frequency=(0.8, 1.2))
+    assert FREQUENCIES.frequency == (0.8, 1.2)
 
 
 @pytest.mark.parametrize("tasks", [SINUSOIDS, FREQUENCIES, RegimeTasks()])

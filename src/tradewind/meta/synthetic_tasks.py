@@ -101,7 +101,7 @@ class RegimeTasks:
     def rule(self, bars: NDArray[Any]) -> NDArray[np.int64]:
         """(...,) the class that the rule gives for bars (..., feature) in the regime 1."""
         half = self.features // 2
-        return (bars[..., :half].sum(-1) > bars[..., half:].sum(-1)).astype(np.int64)
+        return np.asarray(bars[..., :half].sum(-1) > bars[..., half:].sum(-1), dtype=np.int64)
 
     def _draw(self, generator: np.random.Generator, regime: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
         bars = generator.standard_normal((len(regime), self.num_support + self.num_query, self.features))
