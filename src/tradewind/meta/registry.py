@@ -50,12 +50,12 @@ _TABLE: Final[dict[str, _Entry]] = {
 
 
 def learner(name: str, model: nn.Module | int, ways: int | None = None, **config: Any) -> MetaLearner:
-    """A new meta-learner by name (`learners()` lists them) around `model`, under settings of its config; `perceptron` makes models that fit.
+    """A new meta-learner by name (`learners()` lists them) around `model`, under settings of its config.
 
     Or one of your own, `my_module:Mine`: a class derived from `tradewind.meta.MetaLearner` whose attribute `Config` is its config's class,
-    or a function `make(model, **config)`. `ways` is how many classes the model answers, None where tasks are not to be checked for it.
-    Lists become tuples, so that settings may come from JSON. Raises SettingsError, with the nearest known word, for an unknown name or
-    setting, and for settings that cannot be.
+    or a function `make(model, **config)`. `perceptron` makes models that fit. `ways` is how many classes the model answers, None where
+    tasks are not to be checked for it. Lists become tuples, so that settings may come from JSON. Raises SettingsError, with the nearest
+    known word, for an unknown name or setting, and for settings that cannot be.
     """
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
     factory, wanted = _places(name)

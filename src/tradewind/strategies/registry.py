@@ -122,6 +122,9 @@ _TABLE: Final[dict[str, _Entry]] = {
         _AGENT, "an agent with two dueling critics that trusts the smaller, fitted every fourth fold", _valued("twin-d3qn")
     ),
     "rainbow": _Entry(_AGENT, "an agent of Rainbow: six improvements of Q-learning in one, fitted every fourth fold", _valued("rainbow")),
+    "few-shot": _Entry(
+        "few_shot:FewShot", "a meta-learner that adapts to the latest bars as it walks, fitted every fourth fold", {"refit_every": 4}
+    ),
     "mix": _Entry("mix:Mix", "the mean of other strategies, each with its own paper book"),
 }
 
