@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from tradewind.core.errors import SettingsError, StateError
 from tradewind.core.types import State
+from tradewind.meta.optimizer import MetaOptimizer, MetaOptimizerConfig
 from tradewind.meta.tasks import Task, accuracy, check_answers, check_support, check_tasks, sample_losses
-from tradewind.nets.checkpoint import load_net, load_optimiser, net_state, optimiser_state
+from tradewind.nets.checkpoint import load_net, net_state
 
 __all__ = ["MetaLearner"]
 
@@ -32,7 +33,7 @@ class MetaLearner(ABC):
     def __init__(self, model: nn.Module, config: Any, ways: int | None = None) -> None:
         self.model, self.config, self.ways = model, config, ways
         self.iterations = 0
-        self.optimiser: torch.optim.Optimizer = torch.optim.Adam(list(self.learned().parameters()), lr=config.outer_lr)
+        self.optimiser = MetaOptimizer(self.learned().parameters(), MetaOptimizerConfig(clip=config.clip), config.outer_lr)
 
     # -- what an algorithm is ------------------------------------------------------------------------------------------
     @abstractmethod
@@ -48,19 +49,21 @@ class MetaLearner(ABC):
         """A model of its own for one task, answering (sample, ...) with logits or numbers; this object is left as it is."""
 
     # -- the same for all ------------------------------------------------------------------------------------------------
+    def optimise(self, config: MetaOptimizerConfig) -> Self:
+        """Meta-train as `config` says from here on, also its `clip`, instead of by plain Adam; moments start from none."""
+        self.optimiser = MetaOptimizer(self.learned().parameters(), config, self.config.outer_lr)
+        return self
+
     def meta_train_step(self, task_batch: Sequence[Task]) -> dict[str, float]:
         """One step on a batch of tasks; `meta_loss` and what else the algorithm tells.
 
         Raises DataError for a task that cannot be learned, SettingsError when the loss is no finite number any more.
         """
         check_tasks(task_batch, self.config.loss, self.ways)
-        self.optimiser.zero_grad(set_to_none=True)
-        told = self.gradients(task_batch)
+        told = self.optimiser.gather(self.gradients, task_batch)
         if not math.isfinite(told["meta_loss"]):
             raise SettingsError(f"the meta loss is {told['meta_loss']} at iteration {self.iterations}; lower inner_lr or outer_lr")
-        if self.config.clip:
-            nn.utils.clip_grad_norm_(self.learned().parameters(), self.config.clip)
-        self.optimiser.step()
+        self.optimiser.step(told["meta_loss"])
         self.iterations += 1
         return told
 
@@ -93,14 +96,14 @@ class MetaLearner(ABC):
     def state(self) -> State:
         """What was meta-learned, and where meta-training stands, as data."""
         about = State({"learner": self.name, "config": asdict(self.config), "iterations": self.iterations})
-        return about.nest("learned", net_state(self.learned())).nest("optimiser", optimiser_state(self.optimiser))
+        return about.nest("learned", net_state(self.learned())).nest("optimiser", self.optimiser.state())
 
     def restore(self, state: State) -> Self:
         """Become the learner that `state` describes. Raises StateError when it is of another algorithm or another build of the model."""
         if state.values.get("learner") != self.name:
             raise StateError(f"this is the state of {state.values.get('learner', 'no meta-learner')!r}, not of {self.name!r}")
         load_net(self.learned(), state.child("learned"))
-        load_optimiser(self.optimiser, state.child("optimiser"))
+        self.optimiser.restore(state.child("optimiser"))
         self.iterations = int(state.values["iterations"])
         return self
 

@@ -86,8 +86,8 @@ def configurable(name: str) -> Mapping[str, Any]:
 def perceptron(name: str, inputs: int, outputs: int, hidden: Sequence[int] = (64, 64), **config: Any) -> nn.Module:
     """A plain stack of linear layers and ReLUs as the learner called `name` wants its model: (sample, inputs) -> (sample, outputs).
 
-    `config` are the settings that the learner will get: metric learners take a net that answers `embedding_dim` numbers, CAVIA one that
-    reads `context_size` more. The weights come from torch's random state. Raises SettingsError for sizes that cannot be.
+    `config` are the settings that the learner will get: metric learners take a net that answers `embedding_dim` (X-Trend: `width`)
+    numbers, CAVIA one that reads `context_size` more. The weights come from torch's random state. Raises SettingsError for sizes that cannot be.
     """
     from torch import nn
 
@@ -97,7 +97,7 @@ def perceptron(name: str, inputs: int, outputs: int, hidden: Sequence[int] = (64
     settings = {**configurable(name), **config}
     answers = _TABLE[name].answers if name in _TABLE else "outputs"
     first = inputs + int(settings["context_size"]) if answers == "context" else inputs
-    last = {"embedding": settings.get("embedding_dim"), "any": hidden[-1] if hidden else inputs}.get(answers, outputs)
+    last = {"embedding": settings.get("embedding_dim"), "any": settings.get("width")}.get(answers, outputs)
     widths = [first, *hidden, int(cast(int, last))]
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):

@@ -22,6 +22,7 @@ from tradewind.core.settings import require
 from tradewind.core.spaces import Real, Space, Whole
 from tradewind.meta.base import MetaLearner
 from tradewind.meta.inner_loop import Weights, adapted_names, adapting, fast_weights, forward_of, guarded_weights, observe, with_weights
+from tradewind.meta.optimizer import MetaOptimizerConfig
 from tradewind.meta.tasks import LossName, Task, check_loss, sample_losses
 
 __all__ = ["SPACES", "Reptile", "ReptileConfig"]
@@ -78,7 +79,7 @@ class Reptile(MetaLearner):
         config = config or ReptileConfig()
         super().__init__(model, config, ways)
         # The step of Reptile is an interpolation: descent with its rate and nothing else, where Adam would forget how far the tasks led.
-        self.optimiser = torch.optim.SGD(self.model.parameters(), lr=config.outer_lr)
+        self.optimise(MetaOptimizerConfig("sgd", clip=config.clip))
         self._names = adapted_names(model)
 
     def learned(self) -> nn.Module:
@@ -169,7 +170,7 @@ class Reptile(MetaLearner):
     def _anneal(self) -> None:
         if self.config.anneal_over:
             left = max(1.0 - self.iterations / self.config.anneal_over, 0.0)
-            self.optimiser.param_groups[0]["lr"] = self.config.outer_lr * left
+            self.optimiser.base = self.config.outer_lr * left
 
 
 def _alike(courses: Sequence[Course]) -> bool:

@@ -43,12 +43,12 @@ SPACES: Final[Space] = {
 class XTrendConfig:
     """`width` of all that is encoded, `heads` of attention, `dropout` of the answers while meta-training, `seed` of the first weights.
 
-    `outputs` is how many classes there are, or how many numbers a label has. `sharpe_weight` (0: no positions) weighs minus the Sharpe
+    `num_outputs` is how many classes there are, or how many numbers a label has. `sharpe_weight` (0: no positions) weighs minus the Sharpe
     ratio of the positions on the query, in its order, against the likelihood: labels are then returns, best scaled by volatility, and
     `cost` is what moving a position by 1 takes of them. Raises SettingsError.
     """
 
-    outputs: int = 3
+    num_outputs: int = 3
     width: int = 64
     heads: int = 4
     dropout: float = 0.1
@@ -63,14 +63,14 @@ class XTrendConfig:
 
     def __post_init__(self) -> None:
         check_loss(self.loss)
-        whole(outputs=self.outputs, width=self.width, heads=self.heads)
+        whole(num_outputs=self.num_outputs, width=self.width, heads=self.heads)
         whole(least=0, seed=self.seed)
         fraction(zero=True, dropout=self.dropout)
         number(outer_lr=self.outer_lr)
         number(positive=False, clip=self.clip, sharpe_weight=self.sharpe_weight, cost=self.cost)
         require(self.width % self.heads == 0, f"width {self.width} is not a multiple of heads {self.heads}")
-        positions = self.loss == "mse" and self.outputs == 1
-        require(positions or not self.sharpe_weight, "positions are taken from one return: sharpe_weight wants loss='mse' and outputs=1")
+        positions = self.loss == "mse" and self.num_outputs == 1
+        require(positions or not self.sharpe_weight, "positions are taken from one return: sharpe_weight wants loss='mse' and num_outputs=1")
         require(self.sharpe_weight > 0 or not self.cost, "cost is that of positions, and without a sharpe_weight there are none")
 
 
@@ -78,7 +78,7 @@ class XTrendConfig:
 class XTrend(MetaLearner):
     """Learns to look at past episodes. `model` is any net (sample, ...) -> (sample, width), or the number of inputs a step.
 
-    For a number it makes an encoder of rows (sample, input) and sequences (sample, step, input). `ways` takes the place of `outputs` for
+    For a number it makes an encoder of rows (sample, input) and sequences (sample, step, input). `ways` takes the place of `num_outputs` for
     classes.
     """
 
@@ -87,7 +87,7 @@ class XTrend(MetaLearner):
     def __init__(self, model: nn.Module | int, config: XTrendConfig | None = None, ways: int | None = None) -> None:
         config = config or XTrendConfig()
         classes = config.loss == "cross_entropy"
-        self.outputs = ways if classes and ways is not None else config.outputs
+        self.outputs = ways if classes and ways is not None else config.num_outputs
         with reproducible(config.seed):
             net = model if isinstance(model, nn.Module) else SequenceEncoder(model, config.width, config.dropout)
             answered = self.outputs if classes else 2 * self.outputs
@@ -166,7 +166,7 @@ class XTrend(MetaLearner):
         if self.config.loss == "cross_entropy":
             return functional.one_hot(labels, self.outputs).to(torch.get_default_dtype())
         flat = labels.reshape(len(labels), -1)
-        require(flat.shape[1] == self.outputs, f"labels are {flat.shape[1]} numbers each, the learner was made for outputs={self.outputs}")
+        require(flat.shape[1] == self.outputs, f"labels are {flat.shape[1]} numbers each, the learner was made for num_outputs={self.outputs}")
         return flat / cast(_Scale, self.parts["scale"]).size()
 
     def _checked(self, encoded: Tensor) -> Tensor:
