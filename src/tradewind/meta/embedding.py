@@ -7,7 +7,8 @@ has such layers. Fails, as running means do, where the supports of tasks have li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from tradewind.core.limits import number, whole
+from tradewind.core.seeds import derive
 from tradewind.nets.device import reproducible
 from tradewind.nets.mlp import MLP, MLPSizes
 
@@ -24,6 +26,7 @@ __all__ = [
     "check_embedding",
     "class_logits",
     "count_classes",
+    "drawing",
     "embed_queries",
     "embed_supports",
     "embedding",
@@ -86,6 +89,14 @@ def embed_queries(net: nn.Module, queries: Sequence[Tensor]) -> list[Tensor]:
     embedded = _apply(net, queries)
     net.eval()
     return embedded
+
+
+@contextmanager
+def drawing(seed: int, iteration: int) -> Iterator[None]:
+    """Dropout drawn from the learner's seed and its iteration, so that a meta-training that was resumed draws what it would have drawn."""
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        torch.manual_seed(derive(seed, "dropout", iteration))
+        yield
 
 
 def count_classes(ways: int | None, *labels: Tensor) -> int:

@@ -22,7 +22,7 @@ from tradewind.core.limits import number, whole
 from tradewind.core.settings import require
 from tradewind.core.spaces import Choice, Real, Space
 from tradewind.meta.base import MetaLearner
-from tradewind.meta.embedding import check_embedding, class_logits, count_classes, embed_queries, embed_supports, embedding
+from tradewind.meta.embedding import check_embedding, class_logits, count_classes, drawing, embed_queries, embed_supports, embedding
 from tradewind.meta.tasks import LossName, Task, accuracy, check_loss, sample_losses
 from tradewind.nets.device import reproducible
 
@@ -93,7 +93,8 @@ class MatchingNetworks(MetaLearner):
     def gradients(self, tasks: Sequence[Task]) -> dict[str, float]:
         config = self.config
         supports = embed_supports(self.model, [task["support_data"] for task in tasks], learning=True)
-        queries = embed_queries(self.model, [task["query_data"] for task in tasks])
+        with drawing(self.config.seed, self.iterations):
+            queries = embed_queries(self.model, [task["query_data"] for task in tasks])
         losses, hits = [], []
         for task, support, query in zip(tasks, supports, queries, strict=True):
             labels, answers = task["support_labels"], task["query_labels"]

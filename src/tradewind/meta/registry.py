@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, Literal, cast, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from tradewind.core.errors import SettingsError
 from tradewind.core.limits import whole
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["configurable", "descriptions", "learner", "learners", "perceptron", "register"]
 
 Factory = Callable[..., "MetaLearner"]
-Answers = Literal["outputs", "embedding", "context", "any"]
 
 
 @final
@@ -29,23 +28,26 @@ Answers = Literal["outputs", "embedding", "context", "any"]
 class _Entry:
     """Where an algorithm and its config are, `module:Class:Config` or a user's own factory, and one line about it.
 
-    `answers`: what the model that it is given answers: the `outputs` themselves, an `embedding`, the outputs from inputs with a `context`
-    beside them, or `any` features of a sample.
+    `answers`: the setting that says how many numbers its model answers, empty where it answers the outputs themselves; `reads`: the
+    setting that says how many more inputs its model reads than a sample has.
     """
 
     home: str | Factory
     description: str
-    answers: Answers = "outputs"
+    answers: str = ""
+    reads: str = ""
 
 
 _TABLE: Final[dict[str, _Entry]] = {
     "maml": _Entry("maml:MAML:MAMLConfig", "weights from which a few gradient steps lead far; first order, ANIL and multi-step loss too"),
     "reptile": _Entry("reptile:Reptile:ReptileConfig", "moves towards where plain training on each task ends; no second derivatives"),
     "meta-sgd": _Entry("meta_sgd:MetaSGD:MetaSGDConfig", "MAML that also learns how fast each weight is to learn"),
-    "protonet": _Entry("protonet:PrototypicalNetworks:ProtoNetConfig", "the nearest mean of embeddings; classes only", "embedding"),
-    "matching": _Entry("matching:MatchingNetworks:MatchingConfig", "the support's labels, weighted by likeness of embeddings", "embedding"),
-    "cavia": _Entry("cavia:CAVIA:CAVIAConfig", "adapts a few context numbers beside the inputs and no weight", "context"),
-    "xtrend": _Entry("xtrend:XTrend:XTrendConfig", "cross-attention from the bars at hand to a context set of past episodes", "any"),
+    "protonet": _Entry("protonet:PrototypicalNetworks:ProtoNetConfig", "the nearest mean of embeddings; classes only", "embedding_dim"),
+    "matching": _Entry(
+        "matching:MatchingNetworks:MatchingConfig", "the support's labels, weighted by likeness of embeddings", "embedding_dim"
+    ),
+    "cavia": _Entry("cavia:CAVIA:CAVIAConfig", "adapts a few context numbers beside the inputs and no weight", reads="context_size"),
+    "xtrend": _Entry("xtrend:XTrend:XTrendConfig", "cross-attention from the bars at hand to a context set of past episodes", "width"),
 }
 
 
@@ -87,18 +89,18 @@ def perceptron(name: str, inputs: int, outputs: int, hidden: Sequence[int] = (64
     """A plain stack of linear layers and ReLUs as the learner called `name` wants its model: (sample, inputs) -> (sample, outputs).
 
     `config` are the settings that the learner will get: metric learners take a net that answers `embedding_dim` (X-Trend: `width`)
-    numbers, CAVIA one that reads `context_size` more. The weights come from torch's random state. Raises SettingsError for sizes that cannot be.
+    numbers, CAVIA one that reads `context_size` more. The weights come from torch's random state. Raises SettingsError for sizes that
+    cannot be.
     """
     from torch import nn
 
     whole(inputs=inputs, outputs=outputs)
     for width in hidden:
         whole(hidden=width)
-    settings = {**configurable(name), **config}
-    answers = _TABLE[name].answers if name in _TABLE else "outputs"
-    first = inputs + int(settings["context_size"]) if answers == "context" else inputs
-    last = {"embedding": settings.get("embedding_dim"), "any": settings.get("width")}.get(answers, outputs)
-    widths = [first, *hidden, int(cast(int, last))]
+    settings, entry = {**configurable(name), **config}, _TABLE.get(name)
+    first = inputs + int(settings[entry.reads]) if entry and entry.reads else inputs
+    last = int(settings[entry.answers]) if entry and entry.answers else outputs
+    widths = [first, *hidden, last]
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]

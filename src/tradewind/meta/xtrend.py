@@ -23,7 +23,7 @@ from tradewind.core.limits import fraction, number, whole
 from tradewind.core.settings import require
 from tradewind.core.spaces import Choice, Real, Space
 from tradewind.meta.base import MetaLearner
-from tradewind.meta.embedding import embed_queries, embed_supports
+from tradewind.meta.embedding import drawing, embed_queries, embed_supports
 from tradewind.meta.tasks import LossName, Task, accuracy, check_loss
 from tradewind.nets.device import reproducible
 from tradewind.nets.net_sharpe import NetSharpe
@@ -70,7 +70,7 @@ class XTrendConfig:
         number(positive=False, clip=self.clip, sharpe_weight=self.sharpe_weight, cost=self.cost)
         require(self.width % self.heads == 0, f"width {self.width} is not a multiple of heads {self.heads}")
         positions = self.loss == "mse" and self.num_outputs == 1
-        require(positions or not self.sharpe_weight, "positions are taken from one return: sharpe_weight wants loss='mse' and num_outputs=1")
+        require(positions or not self.sharpe_weight, "positions are of one return: sharpe_weight wants loss='mse', num_outputs=1")
         require(self.sharpe_weight > 0 or not self.cost, "cost is that of positions, and without a sharpe_weight there are none")
 
 
@@ -78,8 +78,8 @@ class XTrendConfig:
 class XTrend(MetaLearner):
     """Learns to look at past episodes. `model` is any net (sample, ...) -> (sample, width), or the number of inputs a step.
 
-    For a number it makes an encoder of rows (sample, input) and sequences (sample, step, input). `ways` takes the place of `num_outputs` for
-    classes.
+    For a number it makes an encoder of rows (sample, input) and sequences (sample, step, input). `ways`, for classes, takes the place
+    of `num_outputs`.
     """
 
     name = "xtrend"
@@ -106,13 +106,12 @@ class XTrend(MetaLearner):
         if self.config.loss == "mse":
             cast(_Scale, self.parts["scale"]).learn(torch.cat([part.flatten() for part in labels]))
         context = [self._checked(part) for part in embed_supports(self.model, [task["support_data"] for task in tasks], learning=True)]
-        asked = embed_queries(self.model, [task["query_data"] for task in tasks])
-        decoder = cast(XTrendDecoder, self.parts["decoder"])
         encoded, absent = _padded(context)
-        decoder.eval()
+        decoder = cast(XTrendDecoder, self.parts["decoder"]).eval()
         told = decoder.episodes(encoded, pad_sequence([self._described(part) for part in labels], batch_first=True), absent)
-        decoder.train()
-        raw = decoder(_padded(asked)[0], encoded, told, absent)
+        with drawing(self.config.seed, self.iterations):
+            asked = embed_queries(self.model, [task["query_data"] for task in tasks])
+            raw = decoder.train()(_padded(asked)[0], encoded, told, absent)
         decoder.eval()
         parts = [row[: len(part)] for row, part in zip(raw, asked, strict=True)]
         answers = [task["query_labels"] for task in tasks]
@@ -166,7 +165,7 @@ class XTrend(MetaLearner):
         if self.config.loss == "cross_entropy":
             return functional.one_hot(labels, self.outputs).to(torch.get_default_dtype())
         flat = labels.reshape(len(labels), -1)
-        require(flat.shape[1] == self.outputs, f"labels are {flat.shape[1]} numbers each, the learner was made for num_outputs={self.outputs}")
+        require(flat.shape[1] == self.outputs, f"labels are {flat.shape[1]} numbers each, num_outputs is {self.outputs}")
         return flat / cast(_Scale, self.parts["scale"]).size()
 
     def _checked(self, encoded: Tensor) -> Tensor:
