@@ -13,6 +13,7 @@ from typing import Final, Literal, final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tradewind.core.limits import whole
 from tradewind.core.market import Market
@@ -23,7 +24,7 @@ from tradewind.meta.base import MetaLearner
 from tradewind.meta.tasks import Task
 from tradewind.nets.device import reproducible
 
-__all__ = ["CLASSES", "Adapted", "Answer", "Episodes", "Shots", "Support"]
+__all__ = ["CLASSES", "Adapted", "Answer", "Context", "Episodes", "Shots", "Support", "shown"]
 
 REACH: Final = 4
 """A support is looked for among so many times its own number of bars: a symbol whose bars are missing that often is not answered."""
@@ -87,6 +88,22 @@ class Support:
 
 
 @final
+@dataclass(frozen=True, eq=False)
+class Context:
+    """Samples of past episodes, of any symbol: `inputs` (sample, feature) and `labels` as those of a Support."""
+
+    inputs: NDArray[np.float32]
+    labels: NDArray[np.int64] | NDArray[np.float32]
+
+
+def shown(context: Context | None, support: Support) -> tuple[Tensor, Tensor]:
+    """The inputs (sample, feature) and labels to adapt on: those of the context, if there is one, and behind them those of the support."""
+    parts = [support] if context is None else [context, support]
+    inputs, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("inputs", "labels"))
+    return torch.from_numpy(inputs), torch.from_numpy(labels)
+
+
+@final
 class Episodes:
     """Every support and every episode of `market`, whose scaled inputs are `inputs` (time, symbol, feature), NaN where there are none.
 
@@ -143,17 +160,26 @@ class Episodes:
             found.append(np.column_stack([enough, np.full(len(enough), symbol)]))
         return np.concatenate(found).astype(np.int64)
 
-    def task(self, moment: int, symbol: int) -> Task | None:
-        """The episode that begins at one of the `beginnings`; None where its support cannot teach."""
+    def context(self, beginnings: NDArray[np.int64], count: int, random: np.random.Generator) -> Context | None:
+        """The supports of `count` of the `beginnings`, drawn by `random`; None where `count` is 0. Those that cannot teach are left out."""
+        if count == 0 or len(beginnings) == 0:
+            return None
+        drawn = beginnings[np.sort(random.integers(len(beginnings), size=count))]
+        found = [support for moment, symbol in drawn if (support := self.support(int(moment), int(symbol))) is not None]
+        return Context(*(np.concatenate(part) for part in zip(*((s.inputs, s.labels) for s in found), strict=True))) if found else None
+
+    def task(self, moment: int, symbol: int, context: Context | None = None) -> Task | None:
+        """The episode that begins at one of the `beginnings`, after a `context`; None where its support cannot teach."""
         support = self.support(moment, symbol)
         if support is None:
             return None
+        data, labels = shown(context, support)
         rows = self._rows[symbol]
         begin = int(np.searchsorted(rows, moment))
         asked = rows[begin : begin + self.shots.query]
         return {
-            "support_data": torch.from_numpy(support.inputs),
-            "support_labels": torch.from_numpy(support.labels),
+            "support_data": data,
+            "support_labels": labels,
             "query_data": torch.from_numpy(self.inputs[asked, symbol]),
             "query_labels": torch.from_numpy(self._labels(self.returns[asked, symbol], support.unit)),
         }
@@ -176,13 +202,13 @@ class Answer:
 
 @final
 class Adapted:
-    """Adapts `learner` as a market goes by, and asks it: `steps` None takes as many as were trained.
+    """Adapts `learner` as a market goes by, and asks it: `steps` None takes as many as were trained. `context` stands before all supports.
 
     The model of a symbol's last support is kept, so that bars of one period share an adaptation; the answers do not depend on that.
     """
 
-    def __init__(self, learner: MetaLearner, steps: int | None = None) -> None:
-        self.learner, self.steps = learner, steps
+    def __init__(self, learner: MetaLearner, steps: int | None = None, context: Context | None = None) -> None:
+        self.learner, self.steps, self.context = learner, steps, context
         self._kept: dict[int, tuple[bytes, torch.nn.Module]] = {}
 
     def answer(self, episodes: Episodes, first: int, outputs: int) -> Answer:
@@ -212,6 +238,6 @@ class Adapted:
     def _model(self, support: Support, symbol: int) -> torch.nn.Module:
         key, model = self._kept.get(symbol, (b"", None))
         if model is None or key != support.key:
-            model = self.learner.few_shot_adapt(torch.from_numpy(support.inputs), torch.from_numpy(support.labels), self.steps)
+            model = self.learner.few_shot_adapt(*shown(self.context, support), self.steps)
             self._kept[symbol] = (support.key, model)
         return model

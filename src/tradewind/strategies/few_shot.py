@@ -13,6 +13,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradewind.core.clock import format_time
 from tradewind.core.errors import NotFitted, StateError
@@ -25,7 +26,8 @@ from tradewind.core.types import Array, Features, Forecast, State, Target, Targe
 from tradewind.features import Live, Standardiser, compute
 from tradewind.meta import registry
 from tradewind.meta.base import MetaLearner
-from tradewind.meta.episodes import CLASSES, Adapted, Answer, Episodes, Shots
+from tradewind.meta.episodes import CLASSES, Adapted, Answer, Context, Episodes, Shots
+from tradewind.meta.tasks import Task
 from tradewind.nets.device import reproducible
 from tradewind.strategies import plain
 from tradewind.strategies.base import Strategy
@@ -52,6 +54,8 @@ SPACES: Final[dict[str, Space]] = {
         "policy": POLICY_SPACES["classes"],
     }
 }
+RATES: Final[Mapping[str, Mapping[str, float]]] = {"maml": {"inner_lr": 0.1}, "reptile": {"inner_lr": 0.1}}
+"""What inner rates are where `learner` gives none: inputs are of size 1 and steps few, so those of the papers lead nowhere."""
 FARTHEST: Final = 5.0
 """Inputs beyond so many deviations are cut: one wild bar would otherwise outweigh the rest of a support."""
 
@@ -63,7 +67,8 @@ class FewShot(Strategy):
     `algorithm`: a name (`tradewind.meta.learners()` lists them) or your own `my_module:Mine`, around a perceptron with `hidden` layers,
     under `learner`, settings of its config. `features`: a set's name, or the names of columns. `target`: the `direction` or the `return`
     of the next `horizon` bars. `fit` takes `iterations` meta-steps on `batch` episodes each, drawn from all symbols of the training bars:
-    `support` samples with known labels, then `query` samples to be answered.
+    `support` samples with known labels, then `query` samples to be answered. Before a support stand those of `context` past episodes of any
+    symbol: what X-Trend attends to. When it decides these are of the training bars, and stay the same.
 
     When it decides, every `adapt_every` bars each symbol's model is adapted by `steps` (None: as many as were trained) on its latest
     `support` samples whose labels are known by then, and answers the bars until the next adaptation. Nothing of a symbol is remembered
@@ -86,6 +91,7 @@ class FewShot(Strategy):
         support: int = 20,
         query: int = 20,
         adapt_every: int = 5,
+        context: int = 0,
         steps: int | None = None,
         hidden: Sequence[int] = (32, 32),
         iterations: int = 300,
@@ -96,13 +102,13 @@ class FewShot(Strategy):
         seed: int = 0,
     ) -> None:
         whole(iterations=iterations, batch=batch, refit_every=refit_every, train_limit=1 if train_limit is None else train_limit)
-        whole(0, steps=0 if steps is None else steps)
+        whole(0, context=context, steps=0 if steps is None else steps)
         self.algorithm, self.learner, self.hidden = algorithm, dict(learner or {}), tuple(hidden)
         self.features = features if isinstance(features, str) else tuple(features)
         settings = {"target": target, "horizon": horizon, "support": support, "query": query, "every": adapt_every}
         self.shots = build(Shots, settings, "few-shot")
         self.policy = build(Policy, policy or {}, "policy")
-        self.steps, self.iterations, self.batch = steps, iterations, batch
+        self.context, self.steps, self.iterations, self.batch = context, steps, iterations, batch
         self.train_limit, self.refit_every, self.seed = train_limit, refit_every, seed
         self.losses: tuple[float, ...] = ()
         self.fitted = False
@@ -132,12 +138,12 @@ class FewShot(Strategy):
         made, losses = self._new_learner(), []
         with reproducible(derive(self.seed, "few-shot", "training")):
             for _ in range(self.iterations if len(beginnings) else 0):
-                drawn = beginnings[random.integers(len(beginnings), size=self.batch)]
-                tasks = [task for moment, symbol in drawn if (task := episodes.task(int(moment), int(symbol))) is not None]
+                tasks = self._tasks(episodes, beginnings, random)
                 if tasks:
                     losses.append(made.meta_train_step(tasks)["meta_loss"])
         self.fitted, self.losses = True, tuple(losses)
-        self._adapted = Adapted(made, self.steps) if losses else None
+        context = episodes.context(beginnings, self.context, random)
+        self._adapted = Adapted(made, self.steps, context) if losses else None
         return self
 
     def decide(self, view: View) -> Target:
@@ -183,7 +189,11 @@ class FewShot(Strategy):
         """The meta-learner, the scaler, the seed, and the settings, which the object that restores it must share."""
         kept = {"fitted": self.fitted, "seed": self.seed, "losses": self.losses, "settings": self._settings()}
         own = plain.to_state("FewShot", kept).nest("scaler", self._scaler.state())
-        return own if self._adapted is None else own.nest("learner", self._adapted.learner.state())
+        if self._adapted is None:
+            return own
+        context = self._adapted.context
+        arrays = {} if context is None else {"inputs": context.inputs.copy(), "labels": context.labels.copy()}
+        return own.nest("learner", self._adapted.learner.state()).nest("context", State({}, arrays))
 
     def restore(self, state: State) -> Self:
         """Become the strategy that `state` describes. Raises StateError when it was saved under other settings."""
@@ -193,9 +203,22 @@ class FewShot(Strategy):
             raise StateError(f"this state was saved under other settings of {other}: {[saved['settings'].get(name) for name in other]}")
         self.fitted, self.seed, self.losses = bool(saved["fitted"]), int(saved["seed"]), tuple(saved["losses"])
         self._scaler = Standardiser().restore(state.child("scaler"))
-        learned = "learner" in state.values
-        self._adapted = Adapted(self._new_learner().restore(state.child("learner")), self.steps) if learned else None
+        self._adapted = None
+        if "learner" in state.values:
+            arrays = state.child("context").arrays
+            context = Context(arrays["inputs"].copy(), arrays["labels"].copy()) if arrays else None
+            self._adapted = Adapted(self._new_learner().restore(state.child("learner")), self.steps, context)
         return self
+
+    def _tasks(self, episodes: Episodes, beginnings: NDArray[np.int64], random: np.random.Generator) -> list[Task]:
+        """A batch of episodes, each with a context of episodes whose labels were known when it began."""
+        drawn, tasks = beginnings[random.integers(len(beginnings), size=self.batch)], []
+        for moment, symbol in drawn.tolist():
+            past = beginnings[beginnings[:, 0] <= moment] if self.context else beginnings[:0]
+            task = episodes.task(moment, symbol, episodes.context(past, self.context, random))
+            if task is not None:
+                tasks.append(task)
+        return tasks
 
     def _silent(self) -> bool:
         if not self.fitted:
@@ -222,7 +245,13 @@ class FewShot(Strategy):
     def _new_learner(self) -> MetaLearner:
         known = registry.configurable(self.algorithm)
         classes = self.shots.target == "direction"
-        wanted = {"loss": "cross_entropy" if classes else "mse", "seed": derive(self.seed, "few-shot", "learner")}
+        loss = "cross_entropy" if classes else "mse"
+        wanted = {
+            "loss": loss,
+            "num_outputs": self._outputs,
+            "seed": derive(self.seed, "few-shot", "learner"),
+            **RATES.get(self.algorithm, {}),
+        }
         settings = {**{name: value for name, value in wanted.items() if name in known}, **self.learner}
         with reproducible(derive(self.seed, "few-shot", "weights")):
             model = registry.perceptron(self.algorithm, len(self._live.names), self._outputs, self.hidden, **settings)
@@ -235,7 +264,7 @@ class FewShot(Strategy):
 
     def _settings(self) -> dict[str, Any]:
         shots = {field.name: getattr(self.shots, field.name) for field in fields(self.shots)}
-        chosen = {"algorithm": self.algorithm, "hidden": list(self.hidden), "steps": self.steps, **shots}
+        chosen = {"algorithm": self.algorithm, "hidden": list(self.hidden), "context": self.context, "steps": self.steps, **shots}
         return {**chosen, "learner": plain.outline(self.learner), "features": list(self._live.names)}
 
 
