@@ -29,6 +29,13 @@ def test_a_forecaster_by_hand_answers(tmp_path: Path) -> None:
     assert done.stdout == "(1500, 1, 3) True\n"
 
 
+def test_an_agent_by_hand_learns_and_acts(tmp_path: Path) -> None:
+    asked = blocks("python")[2] + "\nprint(agent.act(later.reset()[0]).shape, s.warmup > 0)"
+    done = subprocess.run([sys.executable, "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(1,) True\n"
+
+
 def test_your_own_strategy_passes(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", blocks("python")[2]], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", blocks("python")[3]], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
