@@ -18,22 +18,23 @@ from typing import Any, TypeAlias, cast, final
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, grad_and_value, vmap
+from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tradewind.core.errors import SettingsError
 from tradewind.core.settings import require, suggest
-from tradewind.meta.tasks import LossName, Task, sample_losses
+from tradewind.meta.tasks import LossName, Task, accuracy, sample_losses
 
 __all__ = [
-    "Answer",
-    "Batched",
     "Forward",
     "Rates",
+    "Unrolled",
     "Weights",
+    "abreast",
     "adapted_names",
     "adapting",
+    "descend_query",
     "fast_weights",
     "forward_of",
     "guarded_weights",
@@ -48,8 +49,6 @@ Forward: TypeAlias = Callable[[Weights, Tensor], Tensor]
 """(weights, inputs (sample, ...)) -> logits or numbers (sample, ...)."""
 Rates: TypeAlias = float | Weights
 """The inner learning rate: one for all weights, or tensors by the name of the weight."""
-Answer: TypeAlias = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
-"""(support data, support labels, query data) of one task -> outputs for the query, one tensor for each step that counts."""
 
 
 # -- the steps ------------------------------------------------------------------------------------------------------------
@@ -62,21 +61,17 @@ def fast_weights(
     rates: Rates,
     steps: int = 1,
     first_order: bool = False,
+    tasks: int = 1,
 ) -> Weights:
     """The weights after `steps` of gradient descent on the mean loss of a support (sample, ...), differentiable in `weights` and `rates`.
 
     `first_order` takes the gradients for constants. Source: Finn et al. 2017, equation 1. Under `torch.no_grad` nothing is recorded.
+    `tasks` of equally many samples may learn side by side, where `weights` holds those of each and `forward` puts their samples in a row:
+    each descends the mean loss of its own.
     """
-
-    def support_loss(now: Weights) -> Tensor:
-        return sample_losses(forward(now, data), labels, loss).mean()
-
+    recorded = torch.is_grad_enabled() and not first_order
     for _ in range(steps):
-        if first_order:
-            with torch.no_grad():
-                slopes = grad(support_loss)(dict(weights))
-        else:
-            slopes = grad(support_loss)(dict(weights))
+        _, slopes = _loss_and_slopes(forward, weights, data, labels, loss, tasks, recorded)
         weights = _descend(weights, slopes, rates)
     return weights
 
@@ -88,19 +83,27 @@ def guarded_weights(
 
     A step beyond those is kept only while the support loss goes on falling; the first that does not lower it is undone and ends it.
     """
-
-    def support_loss(now: Weights) -> Tensor:
-        return sample_losses(forward(now, data), labels, loss).mean()
-
     with torch.no_grad():
         weights = fast_weights(forward, weights, data, labels, loss, rates, min(steps, trained))
         for _ in range(steps - trained):
-            slopes, before = grad_and_value(support_loss)(dict(weights))
+            before, slopes = _loss_and_slopes(forward, weights, data, labels, loss, 1, False)
             candidate = _descend(weights, slopes, rates)
-            if not bool(support_loss(candidate) < before):  # so written that a loss that is no number ends it too
+            after = sample_losses(forward(candidate, data), labels, loss).mean()
+            if not bool(after < before):  # so written that a loss that is no number ends it too
                 break
             weights = candidate
     return weights
+
+
+def _loss_and_slopes(
+    forward: Forward, weights: Weights, data: Tensor, labels: Tensor, loss: LossName, tasks: int, recorded: bool
+) -> tuple[Tensor, Weights]:
+    # Autograd rather than torch.func.grad: the same numbers, and a third of the time goes without its wrappers.
+    leaves = {name: weight if recorded and weight.requires_grad else weight.detach().requires_grad_() for name, weight in weights.items()}
+    with torch.enable_grad():
+        value = sample_losses(forward(leaves, data), labels, loss).mean() * tasks
+        slopes = torch.autograd.grad(value, list(leaves.values()), create_graph=recorded, materialize_grads=True)
+    return value.detach(), dict(zip(leaves, slopes, strict=True))
 
 
 def _descend(weights: Weights, slopes: Weights, rates: Rates) -> Weights:
@@ -208,22 +211,69 @@ def stacked(tasks: Sequence[Task]) -> list[dict[str, Tensor]]:
 
 
 @final
-class Batched:
-    """Answers for all tasks of a stacked group: at once through `torch.func.vmap`, or one by one for a model that cannot be asked so.
+class Unrolled:
+    """The inner loop of any module, its steps unrolled so that they can be differentiated through; `names` are the parameters it moves.
 
-    Which of the two is found out at the first group and kept: torch.func refuses recurrent nets, and models whose way depends on numbers.
+    Tasks of equal shapes go side by side through `torch.func.vmap`, or one by one for a model that cannot be asked so: recurrent nets, and
+    those whose way depends on numbers. Which of the two is found out at the first batch and kept.
     """
 
-    def __init__(self) -> None:
-        self.vectorised = True
+    def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
+        self.model, self.names = model, tuple(names)
+        self.side_by_side = True
 
-    def __call__(self, answer: Answer, group: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """`answer` for each task: outputs (task, query, ...), one tensor for each step that counts."""
+    def query_outputs(
+        self, group: Mapping[str, Tensor], loss: LossName, rates: Rates, steps: int, first_order: bool = False, every: bool = False
+    ) -> tuple[Tensor, ...]:
+        """Outputs (task * query, ...) for a group after the last step, or after `every` one; differentiable in weights and rates."""
+        forward, start, tasks = forward_of(self.model), self._start(), len(group["query_data"])
+
+        def answers(ask: Forward, weights: Weights, data: Tensor, labels: Tensor, query: Tensor, count: int) -> tuple[Tensor, ...]:
+            outputs = []
+            for _ in range(steps if every else 1):
+                weights = fast_weights(ask, weights, data, labels, loss, rates, 1 if every else steps, first_order, count)
+                outputs.append(ask(weights, query))
+            return tuple(outputs)
+
         inputs = group["support_data"], group["support_labels"], group["query_data"]
-        if self.vectorised and len(inputs[0]) > 1:
+        if self.side_by_side and tasks > 1:
+            many = {name: weight.expand(tasks, *weight.shape) for name, weight in start.items()}
             try:
-                return vmap(answer)(*inputs)
+                return answers(abreast(forward), many, inputs[0], inputs[1].flatten(0, 1), inputs[2], tasks)
             except RuntimeError:  # what is wrong with the model itself is raised again below
-                self.vectorised = False
-        answers = [answer(*task) for task in zip(*inputs, strict=True)]
-        return tuple(torch.stack(outputs) for outputs in zip(*answers, strict=True))
+                self.side_by_side = False
+        alone = [answers(forward, start, *task, 1) for task in zip(*inputs, strict=True)]
+        return tuple(torch.cat(outputs) for outputs in zip(*alone, strict=True))
+
+    def adapted(self, data: Tensor, labels: Tensor, loss: LossName, rates: Rates, steps: int, trained: int) -> Weights:
+        """The weights of one task's own after `steps`, those beyond the `trained` ones guarded."""
+        with adapting(self.model):
+            return guarded_weights(forward_of(self.model), self._start(), data, labels, loss, rates, steps, trained)
+
+    def _start(self) -> Weights:
+        return {name: self.model.get_parameter(name) for name in self.names}
+
+
+def abreast(forward: Forward) -> Forward:
+    """`forward` for tasks side by side: (weights (task, ...), data (task, sample, ...)) -> (task * sample, ...)."""
+
+    def many(weights: Weights, data: Tensor) -> Tensor:
+        return vmap(forward)(dict(weights), data).flatten(0, 1)
+
+    return many
+
+
+def descend_query(
+    outputs: Sequence[Tensor], labels: Tensor, loss: LossName, share: float, step_weights: Sequence[float] = (1.0,)
+) -> dict[str, float]:
+    """Leave in all that `outputs` (task * query, ...) come from the gradient of their loss times `share`, the group's share of the batch.
+
+    One tensor of outputs for each step that counts, `step_weights` say how much. Tells, times the share too, the `meta_loss`, the
+    `query_loss` of the last of them and, for classes, its `accuracy`.
+    """
+    labels = labels.flatten(0, 1)
+    losses = [sample_losses(one, labels, loss).mean() for one in outputs]
+    total = torch.stack([weight * one for weight, one in zip(step_weights, losses, strict=True)]).sum() * share
+    torch.autograd.backward(total)
+    told = {"meta_loss": float(total.detach()), "query_loss": float(losses[-1].detach()) * share}
+    return told | ({"accuracy": accuracy(outputs[-1], labels) * share} if loss == "cross_entropy" else {})

@@ -82,7 +82,7 @@ class LowRank:
     def query_outputs(
         self, group: Mapping[str, Tensor], loss: LossName, rate: float, steps: int, first_order: bool, every: bool
     ) -> tuple[Tensor, ...]:
-        """Outputs (task, query, ...) for a stacked group after the last step, or after `every` one, differentiable in the weights."""
+        """Outputs (task * query, ...) for a stacked group after the last step, or after `every` one, differentiable in the weights."""
         labels, learns = group["support_labels"], torch.is_grad_enabled() and not first_order
         with torch.set_grad_enabled(learns):
             support = self._below(group["support_data"])
@@ -93,7 +93,7 @@ class LowRank:
             with torch.set_grad_enabled(learns):
                 updates = self._step(updates, support, labels, loss, rate)
             if every or step == steps:
-                outputs.append(self._forward(updates, query)[-1])
+                outputs.append(self._forward(updates, query)[-1].flatten(0, 1))
         return tuple(outputs)
 
     @torch.no_grad()

@@ -13,25 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor, nn
 
 from tradewind.core.limits import number, whole
 from tradewind.meta.base import MetaLearner
-from tradewind.meta.inner_loop import (
-    Batched,
-    Weights,
-    adapted_names,
-    adapting,
-    fast_weights,
-    forward_of,
-    guarded_weights,
-    observe,
-    stacked,
-    with_weights,
-)
-from tradewind.meta.low_rank import LowRank, plain_stack
-from tradewind.meta.tasks import LossName, Task, check_loss, sample_losses
+from tradewind.meta.inner_loop import Unrolled, adapted_names, adapting, descend_query, observe, stacked, with_weights
+from tradewind.meta.low_rank import plain_stack
+from tradewind.meta.tasks import LossName, Task, check_loss
 
 __all__ = ["MAML", "MAMLConfig"]
 
@@ -78,16 +66,16 @@ class MAML(MetaLearner):
     def __init__(self, model: nn.Module, config: MAMLConfig | None = None, ways: int | None = None) -> None:
         config = config or MAMLConfig()
         super().__init__(model, config, ways)
-        self._names = adapted_names(model, config.anil)
-        self._stack: LowRank | None = plain_stack(model, self._names) if config.low_rank else None
-        self._batched = Batched()
+        names = adapted_names(model, config.anil)
+        self._unrolled = Unrolled(model, names)
+        self._stack = plain_stack(model, names) if config.low_rank else None
 
     def learned(self) -> nn.Module:
         """The model itself."""
         return self.model
 
     def gradients(self, tasks: Sequence[Task]) -> dict[str, float]:
-        """`meta_loss`, the mean query loss that is descended, `query_loss`, that after the last step, and `accuracy` for classes."""
+        """`meta_loss`, which is descended, `query_loss`, that after the last inner step, and `accuracy` for classes."""
         with adapting(self.model):
             told = [self._group(group, len(group["query_labels"]) / len(tasks)) for group in stacked(tasks)]
         observe(self.model, tasks)
@@ -96,49 +84,19 @@ class MAML(MetaLearner):
     def adapt(self, support_data: Tensor, support_labels: Tensor, steps: int) -> nn.Module:
         """A copy of the model after `steps` on the support; those beyond `num_inner_steps` only while the support loss falls."""
         config, trained = self.config, self.config.num_inner_steps
-        with torch.no_grad():
-            weights: Weights = {name: self.model.get_parameter(name) for name in self._names}
-            if self._stack is not None and self._stack.takes(support_data):
-                weights = self._stack.adapted(support_data, support_labels, config.loss, config.inner_lr, min(steps, trained))
-                steps, trained = max(steps - trained, 0), 0
-            if steps:
-                with adapting(self.model):
-                    forward = forward_of(self.model)
-                    weights = guarded_weights(forward, weights, support_data, support_labels, config.loss, config.inner_lr, steps, trained)
-        return with_weights(self.model, weights)
+        if self._stack is not None and steps <= trained and self._stack.takes(support_data):
+            return with_weights(self.model, self._stack.adapted(support_data, support_labels, config.loss, config.inner_lr, steps))
+        adapted = self._unrolled.adapted(support_data, support_labels, config.loss, config.inner_lr, steps, trained)
+        return with_weights(self.model, adapted)
 
     # -- a batch of tasks of equal shapes ----------------------------------------------------------------------------------
     def _group(self, group: Mapping[str, Tensor], share: float) -> dict[str, float]:
-        outputs = self._outputs(group)
-        labels = group["query_labels"].flatten(0, 1)
-        losses = [sample_losses(one.flatten(0, 1), labels, self.config.loss).mean() for one in outputs]
-        loss = torch.stack([weight * one for weight, one in zip(self._step_weights(), losses, strict=True)]).sum() * share
-        torch.autograd.backward(loss)
-        told = {"meta_loss": float(loss.detach()), "query_loss": float(losses[-1].detach()) * share}
-        if self.config.loss == "cross_entropy":
-            told["accuracy"] = float((outputs[-1].flatten(0, 1).argmax(dim=1) == labels).double().mean()) * share
-        return told
-
-    def _outputs(self, group: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         config = self.config
-        if self._stack is not None and self._stack.takes(group["support_data"][0]):
-            return self._stack.query_outputs(
-                group, config.loss, config.inner_lr, config.num_inner_steps, config.first_order, config.multi_step_loss
-            )
-        forward = forward_of(self.model)
-        start = {name: self.model.get_parameter(name) for name in self._names}
-        counted = config.num_inner_steps if config.multi_step_loss else 1
-
-        def answer(data: Tensor, labels: Tensor, query: Tensor) -> tuple[Tensor, ...]:
-            weights: Weights = start
-            outputs = []
-            for _ in range(counted):
-                steps = config.num_inner_steps // counted
-                weights = fast_weights(forward, weights, data, labels, config.loss, config.inner_lr, steps, config.first_order)
-                outputs.append(forward(weights, query))
-            return tuple(outputs)
-
-        return self._batched(answer, group)
+        stack = self._stack if self._stack is not None and self._stack.takes(group["support_data"][0]) else None
+        outputs = (stack or self._unrolled).query_outputs(
+            group, config.loss, config.inner_lr, config.num_inner_steps, config.first_order, config.multi_step_loss
+        )
+        return descend_query(outputs, group["query_labels"], config.loss, share, self._step_weights())
 
     def _step_weights(self) -> list[float]:
         if not self.config.multi_step_loss:

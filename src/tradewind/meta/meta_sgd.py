@@ -17,19 +17,8 @@ from torch import Tensor, nn
 
 from tradewind.core.limits import number, whole
 from tradewind.meta.base import MetaLearner
-from tradewind.meta.inner_loop import (
-    Batched,
-    Weights,
-    adapted_names,
-    adapting,
-    fast_weights,
-    forward_of,
-    guarded_weights,
-    observe,
-    stacked,
-    with_weights,
-)
-from tradewind.meta.tasks import LossName, Task, check_loss, sample_losses
+from tradewind.meta.inner_loop import Unrolled, Weights, adapted_names, adapting, descend_query, observe, stacked, with_weights
+from tradewind.meta.tasks import LossName, Task, check_loss
 
 __all__ = ["MetaSGD", "MetaSGDConfig"]
 
@@ -75,7 +64,7 @@ class MetaSGD(MetaLearner):
         start = [torch.full_like(model.get_parameter(name), config.inner_lr) for name in self._names]
         self._rates = nn.ParameterList(nn.Parameter(rate, config.learn_rates) for rate in start)
         self._learned = nn.ModuleDict({"model": model, "rates": self._rates})
-        self._batched = Batched()
+        self._unrolled = Unrolled(model, self._names)
         super().__init__(model, config, ways)
 
     @property
@@ -88,7 +77,7 @@ class MetaSGD(MetaLearner):
         return self._learned
 
     def gradients(self, tasks: Sequence[Task]) -> dict[str, float]:
-        """`meta_loss`, the mean query loss after adapting, `accuracy` for classes, and the `mean_rate`."""
+        """`meta_loss` and `query_loss`, both the mean query loss after adapting, `accuracy` for classes, and the `mean_rate`."""
         with adapting(self.model):
             told = [self._group(group, len(group["query_labels"]) / len(tasks)) for group in stacked(tasks)]
         if self.config.learn_rates and self.config.lr_regularization:
@@ -99,29 +88,14 @@ class MetaSGD(MetaLearner):
 
     def adapt(self, support_data: Tensor, support_labels: Tensor, steps: int) -> nn.Module:
         """A copy of the model after `steps` on the support; those beyond `num_inner_steps` only while the support loss falls."""
-        weights = {name: self.model.get_parameter(name) for name in self._names}
-        config, forward = self.config, forward_of(self.model)
-        with adapting(self.model):
-            adapted = guarded_weights(
-                forward, weights, support_data, support_labels, config.loss, self.rates, steps, config.num_inner_steps
-            )
+        config = self.config
+        adapted = self._unrolled.adapted(support_data, support_labels, config.loss, self.rates, steps, config.num_inner_steps)
         return with_weights(self.model, adapted)
 
     def _group(self, group: Mapping[str, Tensor], share: float) -> dict[str, float]:
-        config, rates, forward = self.config, self.rates, forward_of(self.model)
-        start = {name: self.model.get_parameter(name) for name in self._names}
-
-        def answer(data: Tensor, labels: Tensor, query: Tensor) -> tuple[Tensor, ...]:
-            return (forward(fast_weights(forward, start, data, labels, config.loss, rates, config.num_inner_steps), query),)
-
-        outputs = self._batched(answer, group)[0].flatten(0, 1)
-        labels = group["query_labels"].flatten(0, 1)
-        loss = sample_losses(outputs, labels, config.loss).mean() * share
-        torch.autograd.backward(loss)
-        told = {"meta_loss": float(loss.detach())}
-        if config.loss == "cross_entropy":
-            told["accuracy"] = float((outputs.argmax(dim=1) == labels).double().mean()) * share
-        return told
+        config = self.config
+        outputs = self._unrolled.query_outputs(group, config.loss, self.rates, config.num_inner_steps)
+        return descend_query(outputs, group["query_labels"], config.loss, share)
 
     def _pull(self) -> None:
         count = sum(rate.numel() for rate in self._rates)

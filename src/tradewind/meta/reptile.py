@@ -14,14 +14,23 @@ from typing import ClassVar, Final, Literal, TypeAlias, final
 
 import torch
 from torch import Tensor, nn
-from torch.func import vmap
 
 from tradewind.core.limits import number, whole
 from tradewind.core.seeds import generator
 from tradewind.core.settings import require
 from tradewind.core.spaces import Real, Space, Whole
 from tradewind.meta.base import MetaLearner
-from tradewind.meta.inner_loop import Weights, adapted_names, adapting, fast_weights, forward_of, guarded_weights, observe, with_weights
+from tradewind.meta.inner_loop import (
+    Weights,
+    abreast,
+    adapted_names,
+    adapting,
+    fast_weights,
+    forward_of,
+    guarded_weights,
+    observe,
+    with_weights,
+)
 from tradewind.meta.optimizer import MetaOptimizerConfig
 from tradewind.meta.tasks import LossName, Task, check_loss, sample_losses
 
@@ -117,17 +126,13 @@ class Reptile(MetaLearner):
     # -- where tasks lead ----------------------------------------------------------------------------------------------------
     def _together(self, start: Weights, courses: Sequence[Course]) -> list[Weights]:
         """Tasks of equal shapes side by side: pays from a few tasks on."""
-        forward, config = forward_of(self.model), self.config
-
-        def learn(data: Tensor, labels: Tensor) -> Weights:
-            weights = start
-            for inputs, answers in zip(data.unbind(), labels.unbind(), strict=True):
-                weights = fast_weights(forward, weights, inputs, answers, config.loss, config.inner_lr, first_order=True)
-            return weights
-
+        config, many = self.config, len(courses)
+        weights: Weights = {name: weight.expand(many, *weight.shape) for name, weight in start.items()}
+        data, labels = (torch.stack(part, dim=1) for part in zip(*courses, strict=True))
         with torch.no_grad():
-            led = vmap(learn)(*(torch.stack(part) for part in zip(*courses, strict=True)))
-        return [{name: tensor[task] for name, tensor in led.items()} for task in range(len(courses))]
+            for inputs, answers in zip(data, labels.flatten(1, 2), strict=True):
+                weights = fast_weights(abreast(forward_of(self.model)), weights, inputs, answers, config.loss, config.inner_lr, tasks=many)
+        return [{name: tensor[task] for name, tensor in weights.items()} for task in range(many)]
 
     def _in_turn(self, start: Weights, courses: Sequence[Course]) -> list[Weights]:
         """One after the other in the model's own memory, for any model; its weights are put back whatever happens."""
