@@ -31,6 +31,14 @@ def test_a_wave_lies_on_one_sine(seed: int, support: int, query: int) -> None:
     assert np.abs(x).max() <= 5
 
 
+def test_spaced_inputs_are_a_grid_in_an_order_of_each_task() -> None:
+    first, second = Sinusoids(3, 8, spaced=True).sample_batch(generator(1), 2)
+    for task in (first, second):
+        x = torch.cat([task["support_data"], task["query_data"]]).flatten().sort().values
+        assert torch.allclose(x, torch.linspace(-5, 5, 11))
+    assert not torch.equal(first["support_data"], second["support_data"])
+
+
 def test_frequencies_differ_only_where_they_are_asked_to() -> None:
     assert SINUSOIDS.frequency == (1.0, 1.0)
     assert FREQUENCIES.frequency == (0.8, 1.2)

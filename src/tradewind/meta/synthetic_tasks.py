@@ -30,6 +30,8 @@ Range = tuple[float, float]
 class Sinusoids:
     """Regression of `amplitude * sin(frequency * x - phase)`: each task draws its own three numbers, evenly from these ranges, and x too.
 
+    `spaced` has the inputs of a task evenly spaced from end to end instead of drawn, and draws which of them are the support, as in
+    Reptile's paper.
     `support_data` is (num_support, 1), its labels the same shape; the query is like it. The loss is `mse`.
     """
 
@@ -39,6 +41,7 @@ class Sinusoids:
     phase: Range = (0.0, math.pi)
     frequency: Range = (1.0, 1.0)
     inputs: Range = (-5.0, 5.0)
+    spaced: bool = False
 
     def __post_init__(self) -> None:
         whole(num_support=self.num_support, num_query=self.num_query)
@@ -56,7 +59,11 @@ class Sinusoids:
         """`n` waves, drawn together."""
         whole(n=n)
         amplitude, phase, frequency = (generator.uniform(*ends, (n, 1)) for ends in (self.amplitude, self.phase, self.frequency))
-        x = generator.uniform(*self.inputs, (n, self.num_support + self.num_query))
+        points = self.num_support + self.num_query
+        if self.spaced:
+            x = generator.permuted(np.tile(np.linspace(*self.inputs, points), (n, 1)), axis=1)
+        else:
+            x = generator.uniform(*self.inputs, (n, points))
         y = amplitude * np.sin(frequency * x - phase)
         return _tasks(_column(x), _column(y), self.num_support)
 
