@@ -96,9 +96,8 @@ class MatchingNetworks(MetaLearner):
         with drawing(self.config.seed, self.iterations):
             queries = embed_queries(self.model, [task["query_data"] for task in tasks])
         losses, hits = [], []
-        for task, support, query in zip(tasks, supports, queries, strict=True):
+        for task, keys, asked in zip(tasks, *self._in_context(supports, queries), strict=True):
             labels, answers = task["support_labels"], task["query_labels"]
-            keys, asked = self._in_context(support, query)
             classes = count_classes(self.ways, labels, answers) if config.loss == "cross_entropy" else None
             outputs = matched(asked, keys, labels, classes, config.temperature)
             losses.append(sample_losses(outputs, answers, config.loss).mean())
@@ -113,7 +112,7 @@ class MatchingNetworks(MetaLearner):
         (support,) = embed_supports(self.model, [support_data])
         classes = count_classes(self.ways, support_labels) if self.config.loss == "cross_entropy" else None
         context = self._context(support)
-        keys = support if context is None else context.support(support)
+        keys = support if context is None else context.support(support[None])[0]
         reader = None if context is None else copy.deepcopy(context)
         return MatchingClassifier(copy.deepcopy(self.model), reader, keys, support_labels.clone(), classes, self.config.temperature)
 
@@ -125,12 +124,19 @@ class MatchingNetworks(MetaLearner):
         require(support.shape[1:] == (width,), told)
         return cast(_FullContext, self.parts["context"])
 
-    def _in_context(self, support: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
-        context = self._context(support)
+    def _in_context(self, supports: Sequence[Tensor], queries: Sequence[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Tasks of equal sizes are read side by side: the steps of an LSTM are what takes the time."""
+        context = self._context(supports[0])
         if context is None:
-            return support, query
-        keys = context.support(support)
-        return keys, context.query(query, keys)
+            return supports, queries
+        alike = len({(len(support), len(query)) for support, query in zip(supports, queries, strict=True)}) == 1
+        groups = [range(len(supports))] if alike else [range(one, one + 1) for one in range(len(supports))]
+        keys, asked = [], []
+        for group in groups:
+            read = context.support(torch.stack([supports[one] for one in group]))
+            keys += list(read)
+            asked += list(context.query(torch.stack([queries[one] for one in group]), read))
+        return keys, asked
 
 
 @final
@@ -151,7 +157,7 @@ class MatchingClassifier(nn.Module):
     def forward(self, data: Tensor) -> Tensor:
         asked: Tensor = self.net(data)
         if self.context is not None:
-            asked = self.context.query(asked, self.keys)
+            asked = self.context.query(asked[None], self.keys[None])[0]
         return matched(asked, self.keys, self.labels, self.classes, self.temperature)
 
 
@@ -165,7 +171,7 @@ def matched(asked: Tensor, keys: Tensor, labels: Tensor, classes: int | None, te
     """(query, class) logits whose softmax is the support's weight behind each class; without `classes` the weighted mean of labels."""
     shares = attention(asked, keys, temperature)
     if classes is None:
-        return (shares.exp() @ labels.flatten(1)).reshape(len(asked), *labels.shape[1:])
+        return (shares.exp() @ labels.reshape(len(labels), -1)).reshape(len(asked), *labels.shape[1:])
     members = functional.one_hot(labels, classes).bool()
     votes = torch.logsumexp(shares[:, :, None].masked_fill(~members[None], float("-inf")), dim=1)
     return class_logits(votes, members.any(dim=0))
@@ -173,23 +179,24 @@ def matched(asked: Tensor, keys: Tensor, labels: Tensor, classes: int | None, te
 
 @final
 class _FullContext(nn.Module):
-    """Embeddings (sample, width) and (query, width) in the light of the whole support."""
+    """Embeddings (task, sample, width) and (task, query, width) in the light of the whole support of their task."""
 
     def __init__(self, width: int, steps: int) -> None:
         super().__init__()
         self.steps = steps
-        self.both_ways = nn.LSTM(width, width, bidirectional=True)
+        self.both_ways = nn.LSTM(width, width, batch_first=True, bidirectional=True)
         # The paper feeds the state [h, r] back; as input beside the query, r passes through weights of its own all the same.
         self.reader = nn.LSTMCell(2 * width, width)
 
     def support(self, support: Tensor) -> Tensor:
-        forward, backward = self.both_ways(support)[0].chunk(2, dim=1)
+        forward, backward = self.both_ways(support)[0].chunk(2, dim=2)
         return cast(Tensor, support + forward + backward)
 
     def query(self, query: Tensor, keys: Tensor) -> Tensor:
-        hidden, read, cell = query, torch.zeros_like(query), torch.zeros_like(query)
+        hidden, cell = query, torch.zeros_like(query.flatten(0, 1))
         for _ in range(self.steps):
-            read = torch.softmax(hidden @ keys.T, dim=1) @ keys
-            hidden, cell = self.reader(torch.cat([query, read], dim=1), (hidden, cell))
-            hidden = hidden + query
+            read = torch.softmax(hidden @ keys.transpose(1, 2), dim=2) @ keys
+            inputs = torch.cat([query, read], dim=2).flatten(0, 1)
+            new, cell = self.reader(inputs, (hidden.flatten(0, 1), cell))
+            hidden = new.unflatten(0, query.shape[:2]) + query
         return hidden

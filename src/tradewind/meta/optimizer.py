@@ -90,10 +90,12 @@ class MetaOptimizer:
         self._device = self.parameters[0].device if self.parameters else torch.device("cpu")
         self._bfloat16 = supports_bfloat16(self._device) if config.bfloat16 == "auto" else config.bfloat16
         self._inner: torch.optim.Optimizer
+        # As a group, since there may be none: an embedding that only looks has nothing to learn and can adapt all the same.
+        group = [{"params": self.parameters}]
         if config.optimizer_type == "sgd":
-            self._inner = torch.optim.SGD(self.parameters, self.base, config.momentum, weight_decay=config.weight_decay)
+            self._inner = torch.optim.SGD(group, self.base, config.momentum, weight_decay=config.weight_decay)
         else:
-            self._inner = torch.optim.AdamW(self.parameters, self.base, weight_decay=config.weight_decay)
+            self._inner = torch.optim.AdamW(group, self.base, weight_decay=config.weight_decay)
 
     @property
     def rate(self) -> float:
@@ -102,6 +104,7 @@ class MetaOptimizer:
 
     def gather(self, gradients: Gradients, tasks: Sequence[Task]) -> dict[str, float]:
         """Leave the mean gradient of all tasks in the parameters, taken in `accumulation` parts; what is told is the mean over tasks."""
+        require(bool(self.parameters), "there is no parameter to meta-train; this learner can only adapt")
         parts = min(self.config.accumulation, len(tasks))
         ends = [round(part * len(tasks) / parts) for part in range(parts + 1)]
         total: list[Tensor | None] = [None] * len(self.parameters)

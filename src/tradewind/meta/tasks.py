@@ -86,7 +86,7 @@ def sample_losses(outputs: Tensor, labels: Tensor, loss: LossName) -> Tensor:
     """(sample,) the loss of each answer: cross-entropy of logits (sample, class), or the squared error, averaged over outputs."""
     if loss == "cross_entropy":
         return functional.cross_entropy(outputs, labels, reduction="none")
-    return (outputs - labels.reshape(outputs.shape)).square().flatten(1).mean(dim=1)
+    return (outputs - labels.reshape(outputs.shape)).square().reshape(len(outputs), -1).mean(dim=1)
 
 
 def accuracy(outputs: Tensor, labels: Tensor) -> float:
