@@ -10,9 +10,10 @@ interaction of two inputs looks hard.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
+from tradewind.core.arrays import Array
 from tradewind.meta.tasks import LossName, Task
 
 __all__ = ["difficulty"]
@@ -20,35 +21,40 @@ __all__ = ["difficulty"]
 
 def difficulty(task: Task, loss: LossName) -> float:
     """From 0, every sample is told by the others, to 1, none is."""
-    data, labels = task["support_data"].flatten(1).double(), task["support_labels"]
+    data = task["support_data"].flatten(1).numpy().astype(np.float64)
+    labels = task["support_labels"].numpy()
     if loss == "cross_entropy":
-        return 1.0 - float((_nearest_centroid(data, labels) == labels).double().mean())
-    return _kernel_error(data, labels.double().reshape(len(labels), -1))
+        return 1.0 - float((_nearest_centroid(data, labels) == labels).mean())
+    return _kernel_error(data, labels.reshape(len(labels), -1).astype(np.float64))
 
 
-def _nearest_centroid(data: Tensor, labels: Tensor) -> Tensor:
+def _nearest_centroid(data: Array, labels: NDArray[np.int64]) -> NDArray[np.intp]:
     """(sample,) the class whose centroid, made of the other samples, is nearest."""
-    member = torch.nn.functional.one_hot(labels).double()
-    counts, sums = member.sum(dim=0), member.T @ data
-    distances = (data[:, None] - sums / counts.clamp(min=1)[:, None]).square().sum(dim=2)
-    distances = distances.masked_fill(counts == 0, torch.inf)
-    rows, left = torch.arange(len(labels)), counts[labels] - 1
-    # Its own class's centroid without the sample itself.
-    own = (sums[labels] - data) / left.clamp(min=1)[:, None]
-    distances[rows, labels] = torch.where(left > 0, (data - own).square().sum(dim=1), torch.inf)
-    return distances.argmin(dim=1)
+    member = np.eye(int(labels.max()) + 1)[labels]
+    counts, sums = member.sum(axis=0), member.T @ data
+    distances = _squares(data, sums / np.maximum(counts, 1.0)[:, None])
+    distances[:, counts == 0] = np.inf
+    # A sample's own class has its centroid without it.
+    left = counts[labels] - 1.0
+    own = np.square(data - (sums[labels] - data) / np.maximum(left, 1.0)[:, None]).sum(axis=1)
+    distances[np.arange(len(labels)), labels] = np.where(left > 0, own, np.inf)
+    return distances.argmin(axis=1)
 
 
-def _kernel_error(data: Tensor, labels: Tensor) -> float:
+def _kernel_error(data: Array, labels: Array) -> float:
     count = len(labels)
     if count < 3:
         return 1.0
-    squares = torch.cdist(data, data).square()
-    others = ~torch.eye(count, dtype=torch.bool)
-    width = squares[others].median()
-    weights = torch.exp(-0.5 * squares / width.clamp(min=1e-12)).masked_fill(~others, 0.0)
+    squares, others = _squares(data, data), ~np.eye(count, dtype=bool)
+    width = max(float(np.median(squares[others])), 1e-12)
+    weights = np.where(others, np.exp(-0.5 * squares / width), 0.0)
     # Where all others are too far for a weight they count alike.
-    weights = torch.where(weights.sum(dim=1, keepdim=True) > 0, weights, others.double())
-    near = (labels - weights @ labels / weights.sum(dim=1, keepdim=True)).square().mean()
-    plain = (labels - (labels.sum(dim=0) - labels) / (count - 1)).square().mean()
-    return min(1.0, float(near / plain)) if float(plain) > 0 else 0.0
+    weights = np.where(weights.sum(axis=1, keepdims=True) > 0, weights, others)
+    near = np.square(labels - weights @ labels / weights.sum(axis=1, keepdims=True)).mean()
+    plain = np.square(labels - (labels.sum(axis=0) - labels) / (count - 1)).mean()
+    return min(1.0, float(near / plain)) if plain > 0 else 0.0
+
+
+def _squares(a: Array, b: Array) -> Array:
+    """(row of a, row of b) squared Euclidean distances."""
+    return np.asarray(np.square(a[:, None] - b).sum(axis=2))
