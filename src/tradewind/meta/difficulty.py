@@ -38,7 +38,7 @@ def _nearest_centroid(data: Array, labels: NDArray[np.int64]) -> NDArray[np.intp
     left = counts[labels] - 1.0
     own = np.square(data - (sums[labels] - data) / np.maximum(left, 1.0)[:, None]).sum(axis=1)
     distances[np.arange(len(labels)), labels] = np.where(left > 0, own, np.inf)
-    return distances.argmin(axis=1)
+    return np.asarray(distances.argmin(axis=1))
 
 
 def _kernel_error(data: Array, labels: Array) -> float:

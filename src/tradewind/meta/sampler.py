@@ -103,6 +103,9 @@ class TaskSampler:
     Outside of `with` it works without threads. Raises DataError where a thousand tasks in a row are refused.
     """
 
+    _asked: int
+    _judged: int
+
     def __init__(self, distribution: TaskDistribution, config: SamplerConfig | None = None) -> None:
         self.distribution, self.config = distribution, config or SamplerConfig()
         self.cache = TaskCache(self.config.cache_size, self.config.cache_dir) if self.config.enable_cache else None
@@ -141,9 +144,7 @@ class TaskSampler:
 
     # -- the stream of tasks -----------------------------------------------------------------------------------------------
     def _begin(self) -> None:
-        self._asked: int = 0
-        self._judged: int = 0
-        self._served = self._refused = self._dropped = 0
+        self._asked = self._judged = self._served = self._refused = self._dropped = 0
         self._sums = {"quality": 0.0, "difficulty": 0.0}
         self._ahead: deque[Future[_Candidate]] = deque()
         self._waiting: tuple[deque[_Candidate], ...] = (deque(), deque(), deque())
