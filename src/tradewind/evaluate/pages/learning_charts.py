@@ -160,7 +160,10 @@ def _ticks(x: Array, wanted: int) -> list[tuple[float, str]]:
 
 
 def _short(value: float) -> str:
-    """`250k` and `1.5M` of large numbers, `.005` of small ones."""
+    """`250k` and `1.5M` of large numbers, `.005` of small ones, `2.5e-4` of tiny ones."""
+    if 0.0 < abs(value) < 1e-3:
+        digits, _, power = f"{value:.3e}".partition("e")
+        return f"{float(digits):g}e{int(power)}"
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:g}{letter}"

@@ -47,7 +47,7 @@ figure { margin: .6rem 0 0; } svg { width: 100%; min-width: 560px; height: auto;
 .keys svg { display: inline-block; width: 26px; min-width: 0; height: 8px; margin-right: .35rem;
   vertical-align: middle; }
 .small-charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: .4rem 1.4rem; }
-.small-charts svg { min-width: 0; } .small-charts .tick { font-size: 20px; }
+.small-charts svg { min-width: 0; overflow: visible; } .small-charts .tick { font-size: 20px; }
 details { border-bottom: 1px solid var(--rule); padding: .35rem 0; } summary { cursor: pointer; }
 details ul { margin: .3rem 0 .6rem; padding-left: 1.2rem; }
 pre { background: var(--panel); padding: .8rem 1rem; border-radius: 6px; overflow-x: auto; font-size: .8rem; line-height: 1.45; }
