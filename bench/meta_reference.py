@@ -23,7 +23,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ class Digits:
 
     def _task(self, random: np.random.Generator) -> Task:
         halves = generator(self.seed, "digits", "halves").permutation(10).reshape(2, 5)
-        kinds = [(int(digit), turn) for digit in halves[self.half == "test"] for turn in range(ORIENTATIONS if self.oriented else 1)]
+        kinds = [(int(digit), turn) for digit in halves[int(self.half == "test")] for turn in range(ORIENTATIONS if self.oriented else 1)]
         chosen = [kinds[place] for place in random.permutation(len(kinds))[: self.ways]]
         images = [random.permutation(digits()[digit])[: self.num_support + self.num_query] for digit, _ in chosen]
         data = torch.from_numpy(np.stack([turned(part, turn) for part, (_, turn) in zip(images, chosen, strict=True)]))
@@ -142,7 +142,7 @@ REGIMES: dict[str, dict[str, Any]] = {
     "reptile": {"inner_lr": 0.1},
     "protonet": {"embedding_dim": 32},
     "matching": {"embedding_dim": 32},
-    "xtrend": {"outputs": 2, "width": 32},
+    "xtrend": {"num_outputs": 2, "width": 32},
     "joint": {"inner_lr": 0.1},
 }
 for bars, least in ((10, 0.86), (5, 0.80)):
@@ -175,12 +175,12 @@ def learner_of(run: Run, task: Task) -> MetaLearner:
     return tw.meta.learner(name, model, ways, **run.config)
 
 
-def joint_step(learner: MetaLearner, tasks: Sequence[Task]) -> None:
-    """One step of Adam on all samples of all tasks, as if they were one task."""
+def joint_gradients(learner: MetaLearner, tasks: Sequence[Task]) -> dict[str, float]:
+    """Leave the gradient of the mean loss of all samples of all tasks, as if they were one task."""
     data, labels = (torch.cat([task[f"{key}_{part}"] for task in tasks for key in ("support", "query")]) for part in ("data", "labels"))
-    learner.optimiser.zero_grad()
-    sample_losses(learner.model(data), labels, learner.config.loss).mean().backward()  # type: ignore[no-untyped-call]
-    learner.optimiser.step()
+    loss = sample_losses(learner.model(data), labels, learner.config.loss).mean()
+    loss.backward()  # type: ignore[no-untyped-call]
+    return {"meta_loss": float(loss.detach())}
 
 
 def trained(run: Run, seed: int) -> Callable[[Task, int | None], Callable[[Tensor], Tensor]]:
@@ -192,7 +192,7 @@ def trained(run: Run, seed: int) -> Callable[[Task, int | None], Callable[[Tenso
     for _ in range(run.iterations):
         tasks = run.train.sample_batch(random, run.batch)
         if run.learner == "joint":
-            joint_step(learner, tasks)
+            learner.optimiser.step(learner.optimiser.gather(partial(joint_gradients, learner), tasks)["meta_loss"])
         else:
             learner.meta_train_step(tasks)
     return lambda task, steps: learner.few_shot_adapt(task["support_data"], task["support_labels"], steps)
