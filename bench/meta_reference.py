@@ -160,7 +160,7 @@ DIGITS: dict[str, dict[str, Any]] = {
 for shots, floor in ((1, 0.736), (5, 0.896)):
     for name, config in DIGITS.items():
         RUNS[f"digits/{name}/{shots}"] = Run(
-            name, Digits("train", shots, oriented=True), Digits("test", shots), 3_000, config, (128, 128), tests=300,
+            name, Digits("train", shots, oriented=True), Digits("test", shots), 1_500, config, (128, 128), batch=8, tests=300,
             band=None if name == "pixels" else floor,
         )  # fmt: skip
 
