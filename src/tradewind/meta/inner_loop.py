@@ -145,9 +145,12 @@ def adapted_names(model: nn.Module, only: str | Sequence[str] | None = None) -> 
 def with_weights(model: nn.Module, weights: Weights) -> nn.Module:
     """A copy of `model` with these weights in place of its own of those names; it shares no memory with either."""
     own = dict(model.named_parameters())
-    # The memo hands the copy its new parameters, wherever in the model they are used, without copying the old ones first.
-    memo = {id(own[name]): nn.Parameter(tensor.detach().clone(), own[name].requires_grad) for name, tensor in weights.items()}
-    return copy.deepcopy(model, cast(dict[int, object], memo))
+    # The memo hands the copy its new parameters, wherever in the model they are used, without copying the old ones first. It has the empty
+    # dicts of hooks too, over a dozen a module, on which deepcopy would spend most of its time.
+    held = (value for module in model.modules() for value in vars(module).values())
+    memo: dict[int, object] = {id(value): value.copy() for value in held if isinstance(value, dict) and not value}
+    memo |= {id(own[name]): nn.Parameter(tensor.detach().clone(), own[name].requires_grad) for name, tensor in weights.items()}
+    return copy.deepcopy(model, memo)
 
 
 # -- modes ----------------------------------------------------------------------------------------------------------------
