@@ -170,8 +170,8 @@ def test_it_takes_positions_that_earn() -> None:
             earned.append(float((answers.positions(task["query_data"]) * task["query_labels"]).mean()))
             errors.append(float((answers(task["query_data"]) - task["query_labels"]).square().mean()))
         still.append(float(task["query_labels"].square().mean()))
-    # Knowing the regime, one would earn E|x| = .8 % and err by the noise alone, a fifth of the labels' mean square.
-    assert np.mean(earned) > 0.005
+    # The sign of the truth would have a ratio of 1 a decision, and the truth err by the noise alone, a fifth of the labels' mean square.
+    assert np.mean(earned) / np.std(earned) > 0.7
     assert np.mean(errors) < 0.5 * np.mean(still)
 
 
