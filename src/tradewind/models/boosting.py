@@ -47,6 +47,7 @@ class LightGBM(BoostedTrees):
             "max_depth": self.depth,
             "num_leaves": self.leaves,
             "min_data_in_leaf": self.leaf_rows,
+            "min_data_in_bin": min(3, self.leaf_rows),  # a handful of rows has no bin of the usual three
             "learning_rate": self.learning_rate,
             "bagging_fraction": self.subsample,
             "bagging_freq": int(bagged),
