@@ -17,6 +17,7 @@ from copy import copy
 from dataclasses import asdict, dataclass, replace
 from typing import Final, Literal, Self, final
 
+import numpy as np
 import torch
 
 from tradewind.core.errors import DataError
@@ -25,8 +26,8 @@ from tradewind.core.limits import fraction, number, whole
 from tradewind.core.market import Market
 from tradewind.core.seeds import generator
 from tradewind.core.settings import choose, require
-from tradewind.features import compute
-from tradewind.features.catalog import Wanted, resolve
+from tradewind.features import Standardiser, compute
+from tradewind.features.catalog import Wanted
 from tradewind.meta.difficulty import difficulty
 from tradewind.meta.kinds.arbitrage import ARBITRAGE_CLASSES, arbitrage
 from tradewind.meta.kinds.direction import direction, direction_classes
@@ -198,6 +199,11 @@ class CryptoTaskDistribution:
         return self.ways or int(self.series[0].labels.shape[1])
 
     @property
+    def scaler(self) -> Standardiser:
+        """What made scores of the features: fitted on the training part. An adapted model is shown the features of new bars through it."""
+        return self._ground.scaler
+
+    @property
     def symbols(self) -> tuple[str, ...]:
         """The symbols of this part."""
         return tuple(self.market.symbols[column] for column in self._ground.part.columns)
@@ -208,9 +214,10 @@ class CryptoTaskDistribution:
 
     @property
     def identity(self) -> str:
-        """sha256 over the settings and the bars: equal where every task is equal."""
-        told = asdict(replace(self.config, features=())) | {"features": [str(feature) for feature in resolve(self.config.features)]}
-        return sha256(canonical_json({"config": told, "market": self.market.digest}))
+        """sha256 over the settings, the bars and the inputs made of them: equal where every task is equal."""
+        settings = asdict(replace(self.config, features=()))
+        inputs = sha256(np.ascontiguousarray(self._ground.inputs).tobytes())
+        return sha256(canonical_json({"config": settings, "market": self.market.digest, "inputs": inputs}))
 
     # -- tasks -------------------------------------------------------------------------------------------------------------
     def task(self, index: int) -> Task:

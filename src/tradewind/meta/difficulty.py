@@ -24,7 +24,7 @@ def difficulty(task: Task, loss: LossName) -> float:
     data = task["support_data"].flatten(1).numpy().astype(np.float64)
     labels = task["support_labels"].numpy()
     if loss == "cross_entropy":
-        return 1.0 - float((_nearest_centroid(data, labels) == labels).mean())
+        return float((_nearest_centroid(data, labels) != labels).mean())
     return _kernel_error(data, labels.reshape(len(labels), -1).astype(np.float64))
 
 

@@ -41,6 +41,7 @@ class Ground:
     division: Division
     part: Part
     window: int
+    scaler: Standardiser
 
     def series(
         self,
@@ -83,15 +84,15 @@ def stand(market: Market, X: Features, division: Division, split: str, window: i
         raise DataError(f"the features {told} have no value in the {train.stop} bars of the training part; {mend}")
     rows = slice(train.first, train.stop)
     learned = Features(X.names, values, X.warmup, X.open_time[rows], X.known[rows], tuple(X.symbols[c] for c in train.columns))
-    scores = Standardiser().fit(learned).transform(X)
-    inputs = scores.values.astype(np.float32)
+    scaler = Standardiser().fit(learned)
+    inputs = scaler.transform(X).values.astype(np.float32)
     there = np.asarray(np.isfinite(inputs).all(axis=2))
     if window > 1:
         whole = np.zeros_like(there)
         if len(there) >= window:
             whole[window - 1 :] = sliding_window_view(there, window, axis=0).all(axis=2)
         there = whole
-    return Ground(market, inputs, there, trailing_volatility(market, span), division, division.part(split), window)
+    return Ground(market, inputs, there, trailing_volatility(market, span), division, division.part(split), window, scaler)
 
 
 def each_symbol(ground: Ground, horizon: int, stride: int, classify: Callable[[Array, Array], Array]) -> list[Series]:

@@ -51,7 +51,10 @@ def risk_thresholds(ground: Ground, horizon: int, ways: int, measure: str) -> Ar
     pooled = np.concatenate(seen) if seen else np.empty(0)
     thresholds = np.quantile(pooled, np.arange(1, ways) / ways) if len(pooled) else np.empty(0)
     if len(thresholds) < ways - 1 or (np.diff(thresholds, prepend=pooled.min()) <= 0).any():
-        raise DataError(f"the {measure} of the training part cannot be parted in {ways} classes; it hardly varies: give other bars")
+        raise DataError(
+            f"the {measure} over {horizon} bars cannot be parted in {ways} classes: too many windows of the training part have the same; "
+            "give a longer horizon, fewer classes or another risk_measure"
+        )
     return thresholds
 
 
