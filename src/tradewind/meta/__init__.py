@@ -9,19 +9,40 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from tradewind.meta.base import MetaLearner
+    from tradewind.meta.crypto_tasks import CryptoTaskConfig, CryptoTaskDistribution
+    from tradewind.meta.gradients import GradientInspection, GradientLimits, GradientManager, HigherOrderGradients
     from tradewind.meta.maml import MAML, MAMLConfig
     from tradewind.meta.matching import MatchingConfig, MatchingNetworks
+    from tradewind.meta.metrics import MetaLearningMetrics
+    from tradewind.meta.optimizer import MetaOptimizer, MetaOptimizerConfig
+    from tradewind.meta.profiler import GradientProfiler
     from tradewind.meta.protonet import ProtoNetConfig, PrototypicalNetworks
     from tradewind.meta.registry import learner, learners, perceptron
+    from tradewind.meta.sampler import SamplerConfig, TaskSampler
+    from tradewind.meta.xtrend import XTrend, XTrendConfig
 
 _HOMES: Final = {
+    "CryptoTaskConfig": "crypto_tasks",
+    "CryptoTaskDistribution": "crypto_tasks",
+    "GradientInspection": "gradients",
+    "GradientLimits": "gradients",
+    "GradientManager": "gradients",
+    "GradientProfiler": "profiler",
+    "HigherOrderGradients": "gradients",
     "MAML": "maml",
     "MAMLConfig": "maml",
     "MatchingConfig": "matching",
     "MatchingNetworks": "matching",
     "MetaLearner": "base",
+    "MetaLearningMetrics": "metrics",
+    "MetaOptimizer": "optimizer",
+    "MetaOptimizerConfig": "optimizer",
     "ProtoNetConfig": "protonet",
     "PrototypicalNetworks": "protonet",
+    "SamplerConfig": "sampler",
+    "TaskSampler": "sampler",
+    "XTrend": "xtrend",
+    "XTrendConfig": "xtrend",
     "learner": "registry",
     "learners": "registry",
     "perceptron": "registry",
