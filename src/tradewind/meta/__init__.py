@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tradewind.meta.base import MetaLearner
     from tradewind.meta.crypto_tasks import CryptoTaskConfig, CryptoTaskDistribution
     from tradewind.meta.gradients import GradientInspection, GradientLimits, GradientManager, HigherOrderGradients
+    from tradewind.meta.kinds.portfolio import long_only_weights
     from tradewind.meta.maml import MAML, MAMLConfig
     from tradewind.meta.matching import MatchingConfig, MatchingNetworks
     from tradewind.meta.metrics import MetaLearningMetrics
@@ -45,6 +46,7 @@ _HOMES: Final = {
     "XTrendConfig": "xtrend",
     "learner": "registry",
     "learners": "registry",
+    "long_only_weights": "kinds.portfolio",
     "perceptron": "registry",
 }
 
