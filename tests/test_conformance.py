@@ -60,6 +60,10 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     **{name: {**SMALL_AGENT, "agent": config} for name, config in AGENTS.items()},
     **{name: {"forecaster_settings": settings} for name, settings in FORECASTERS.items()},
     "mix": {"members": ("momentum", "rsi-reversal", "momentum-mix")},
+    "few-shot": {
+        **{"features": ("return_1", "return_3", "ema_distance_10"), "support": 10, "query": 10, "hidden": (16,)},
+        **{"iterations": 60, "batch": 8, "policy": {"threshold": 0.05}},
+    },
     "deep-momentum": {
         "inputs": {"horizons": (1, 5, 20), "scales": ((4, 12),), "volatility_window": 20, "price_window": 12},
         **{"window": 4, "width": 8, "dropout": 0.0},
@@ -72,7 +76,7 @@ LIGHT_FORECASTER = ("contract", "same-seed-same-fit", "save-and-restore", "touch
 
 
 def names_with_slow(names: list[str]) -> list[Any]:
-    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW | AGENTS.keys() else name for name in names]
+    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW | AGENTS.keys() | {"few-shot"} else name for name in names]
 
 
 @pytest.mark.parametrize("name", names_with_slow(list(tw.strategies())))
@@ -89,6 +93,12 @@ def test_a_strategy_that_goes_on_learning_keeps_every_promise() -> None:
 @pytest.mark.parametrize("name", sorted(SLOW))
 def test_the_expensive_strategies_keep_the_first_promises(name: str) -> None:
     subject = tw.strategy(name, **STRATEGIES[name])
+    for result in checks.run_all(subject, only=LIGHT):
+        result.raise_if_failed()
+
+
+def test_few_shot_keeps_the_first_promises() -> None:
+    subject = tw.strategy("few-shot", **{**STRATEGIES["few-shot"], "iterations": 4})
     for result in checks.run_all(subject, only=LIGHT):
         result.raise_if_failed()
 

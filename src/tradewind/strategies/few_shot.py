@@ -256,10 +256,8 @@ class FewShot(Strategy):
         with reproducible(derive(self.seed, "few-shot", "weights")):
             model = registry.perceptron(self.algorithm, len(self._live.names), self._outputs, self.hidden, **settings)
             made = registry.learner(self.algorithm, model, len(CLASSES) if classes else None, **settings)
-        loss = made.config.loss
-        require(
-            loss == wanted["loss"], f"the learner {self.algorithm!r} has the loss {loss!r}; a {self.shots.target} takes {wanted['loss']}"
-        )
+        told = f"the learner {self.algorithm!r} has the loss {made.config.loss!r}; the target {self.shots.target!r} takes {loss!r}"
+        require(made.config.loss == loss, told)
         return made
 
     def _settings(self) -> dict[str, Any]:
