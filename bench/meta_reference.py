@@ -152,24 +152,35 @@ for bars, least in ((10, 0.86), (5, 0.80)):
             band=None if name in ("joint", "reptile") else least,
         )  # fmt: skip
 DIGITS: dict[str, dict[str, Any]] = {
-    "protonet": {"embedding_dim": 64},
-    "matching": {"embedding_dim": 64},
-    "maml": {"inner_lr": 0.4, "num_inner_steps": 1},
+    "protonet": {},
+    "matching": {"full_context": False},
+    "maml": {"inner_lr": 0.1},
     "pixels": {},
 }
 for shots, floor in ((1, 0.736), (5, 0.896)):
     for name, config in DIGITS.items():
         RUNS[f"digits/{name}/{shots}"] = Run(
-            name, Digits("train", shots, oriented=True), Digits("test", shots), 1_500, config, (128, 128), batch=8, tests=300,
-            band=None if name == "pixels" else floor,
+            name, Digits("train", shots, 5, oriented=True), Digits("test", shots), 0 if name == "pixels" else 600, config, batch=4,
+            tests=300, band=None if name == "pixels" else floor,
         )  # fmt: skip
+
+
+def seeing(outputs: int | None) -> nn.Module:
+    """Two convolutions of 8 x 8 pixels: (image, 64) -> (image, 512), or through a linear head to (image, outputs)."""
+    layers = [nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU()]
+    head = [] if outputs is None else [nn.Linear(512, outputs)]
+    return nn.Sequential(*layers, nn.MaxPool2d(2), nn.Flatten(), *head)
 
 
 def learner_of(run: Run, task: Task) -> MetaLearner:
     """The run's learner around its net, for tasks like this one; the control adapts as MAML does. Weights come from torch's state."""
     name, mse = "maml" if run.learner == "joint" else run.learner, run.config.get("loss") == "mse"
     inputs, ways = task["support_data"].shape[-1], None if mse else 1 + int(task["support_labels"].max())
-    model = tw.meta.perceptron(name, inputs, ways or 1, run.hidden, **run.config)
+    model = (
+        seeing(ways if name == "maml" else None)
+        if isinstance(run.train, Digits)
+        else tw.meta.perceptron(name, inputs, ways or 1, run.hidden, **run.config)
+    )
     if run.tanh:
         model = nn.Sequential(*[nn.Tanh() if isinstance(layer, nn.ReLU) else layer for layer in model.children()])
     return tw.meta.learner(name, model, ways, **run.config)

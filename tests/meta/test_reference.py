@@ -44,7 +44,7 @@ def test_waves_are_continued_from_ten_points(bench: ModuleType, learner: str) ->
 
 @pytest.mark.slow
 def test_waves_learned_all_at_once_are_not(bench: ModuleType) -> None:
-    assert min(bench.measure("waves/joint", 1)["steps"].values()) > 2.0
+    assert bench.measure("waves/joint", 1)["mean"] > 2.0  # after one step, as the band of MAML
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,11 +41,22 @@ def slopes(model: nn.Module) -> Tensor:
     return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
 
 
-@pytest.mark.parametrize("vectorised", [True, False])
+class Stubborn(nn.Module):
+    """A model whose way depends on numbers, which `torch.func.vmap` cannot run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = net()
+
+    def forward(self, data: Tensor) -> Any:
+        return self.net(data) if float(data.abs().sum()) >= 0 else data
+
+
+@pytest.mark.parametrize("made", [net, Stubborn])
 @pytest.mark.parametrize("n", [1, 4])
-def test_one_inner_step_is_the_direction_of_joint_training(n: int, vectorised: bool) -> None:
-    model, tasks = net().double(), exact(waves(n))
-    learner = Reptile(model, ReptileConfig(inner_lr=0.03, num_inner_steps=1, loss="mse", vectorised=vectorised))
+def test_one_inner_step_is_the_direction_of_joint_training(n: int, made: Callable[[], nn.Module]) -> None:
+    model, tasks = made().double(), exact(waves(n))
+    learner = Reptile(model, ReptileConfig(inner_lr=0.03, num_inner_steps=1, loss="mse"))
     parts = [[torch.cat([task[f"support_{part}"], task[f"query_{part}"]]) for part in ("data", "labels")] for task in tasks]
     joint = torch.stack([sample_losses(model(data), labels, "mse").mean() for data, labels in parts]).mean()
     expected = torch.cat([part.flatten() for part in torch.autograd.grad(joint, list(model.parameters()))])
@@ -85,12 +96,24 @@ def test_the_support_alone_is_learned_where_told_so() -> None:
 @given(seed=st.integers(0, 1000), n=st.integers(2, 5), steps=st.integers(1, 4), batch=st.integers(0, 12))
 def test_side_by_side_is_one_after_the_other(seed: int, n: int, steps: int, batch: int) -> None:
     tasks, found = exact(waves(n, seed)), []
-    for vectorised in (True, False):
-        model = net().double()
-        told = Reptile(model, ReptileConfig(0.02, 0.1, steps, batch, loss="mse", vectorised=vectorised)).gradients(tasks)
+    for made in (net, Stubborn):
+        model = made().double()
+        told = Reptile(model, ReptileConfig(0.02, 0.1, steps, batch, loss="mse")).gradients(tasks)
         found.append((slopes(model), told["meta_loss"]))
     assert torch.allclose(found[0][0], found[1][0], rtol=1e-9, atol=1e-13)
     assert found[0][1] == pytest.approx(found[1][1], rel=1e-9)
+
+
+def test_a_recurrent_net_is_learned_too() -> None:
+    drawn = RegimeTasks(6, 4, features=6).sample_batch(generator(2), 3)
+    tasks = [{key: part.reshape(len(part), 2, 3) if key.endswith("data") else part for key, part in task.items()} for task in drawn]
+    torch.manual_seed(0)
+    model = Recurrent()
+    learner = Reptile(model, ReptileConfig(num_inner_steps=2), ways=2)
+    before = vector(model)
+    assert np.isfinite(learner.meta_train_step(tasks)["meta_loss"])
+    assert not torch.equal(vector(model), before)
+    assert learner.few_shot_adapt(tasks[0]["support_data"], tasks[0]["support_labels"])(tasks[0]["query_data"]).shape == (4, 2)
 
 
 def test_tasks_of_several_shapes_count_alike() -> None:
@@ -103,6 +126,17 @@ def test_tasks_of_several_shapes_count_alike() -> None:
     model = net()
     Reptile(model, ReptileConfig(loss="mse")).gradients([small, large])
     assert torch.allclose(slopes(model), (each[0] + each[1]) / 2, atol=1e-7)
+
+
+class Recurrent(nn.Module):
+    """(sample, row, column) -> logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 2)
+
+    def forward(self, data: Tensor) -> Any:
+        return self.head(self.lstm(data)[0][:, -1])
 
 
 class Recorder(nn.Module):

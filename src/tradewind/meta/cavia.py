@@ -20,8 +20,8 @@ from tradewind.core.errors import SettingsError
 from tradewind.core.limits import number, whole
 from tradewind.core.spaces import Real, Space, Whole
 from tradewind.meta.base import MetaLearner
-from tradewind.meta.inner_loop import Forward, Weights, adapting, fast_weights, guarded_weights, observe, stacked
-from tradewind.meta.tasks import LossName, Task, check_loss, sample_losses
+from tradewind.meta.inner_loop import Forward, Weights, adapting, descend_query, fast_weights, guarded_weights, observe, stacked
+from tradewind.meta.tasks import LossName, Task, check_loss
 
 __all__ = ["CAVIA", "SPACES", "CAVIAConfig", "ContextModel"]
 
@@ -90,7 +90,7 @@ class CAVIA(MetaLearner):
         return self.model
 
     def gradients(self, tasks: Sequence[Task]) -> dict[str, float]:
-        """`meta_loss`, the mean query loss under the adapted contexts, and `accuracy` for classes."""
+        """`meta_loss` and `query_loss`, both the mean query loss under the adapted contexts, and `accuracy` for classes."""
         with adapting(self.model):
             told = [self._group(group, len(group["query_labels"]) / len(tasks)) for group in stacked(tasks)]
         self._observe(tasks)
@@ -124,20 +124,11 @@ class CAVIA(MetaLearner):
         return forward
 
     def _group(self, group: Mapping[str, Tensor], share: float) -> dict[str, float]:
-        config, data, tasks = self.config, group["support_data"], len(group["support_data"])
-        labels, answers = group["support_labels"].flatten(0, 1), group["query_labels"].flatten(0, 1)
-        # The mean loss over all tasks has the gradient of each task's own mean by their number: the rate takes it back.
-        rate = config.inner_lr * tasks
-        weights = fast_weights(
-            self._forward, self._nothing(data), data, labels, config.loss, rate, config.num_inner_steps, config.first_order
-        )
-        outputs = self._forward(weights, group["query_data"])
-        loss = sample_losses(outputs, answers, config.loss).mean() * share
-        loss.backward()  # type: ignore[no-untyped-call]
-        told = {"meta_loss": float(loss.detach())}
-        if config.loss == "cross_entropy":
-            told["accuracy"] = float((outputs.argmax(dim=1) == answers).double().mean()) * share
-        return told
+        config, data, labels = self.config, group["support_data"], group["support_labels"].flatten(0, 1)
+        steps, first_order, tasks = config.num_inner_steps, config.first_order, len(data)
+        start = self._nothing(data)
+        weights = fast_weights(self._forward, start, data, labels, config.loss, config.inner_lr, steps, first_order, tasks)
+        return descend_query([self._forward(weights, group["query_data"])], group["query_labels"], config.loss, share)
 
     def _nothing(self, data: Tensor) -> dict[str, Tensor]:
         return {"context": data.new_zeros(len(data), self.config.context_size)}

@@ -51,8 +51,7 @@ class ReptileConfig:
 
     An inner step of meta-training takes `inner_batch` samples of the task, drawn without putting back until all were seen, 0 all of them.
     `learn_from` says of which: of the whole task, support and query, as the paper does it, or of the support alone. `outer_lr` falls
-    evenly to 0 over `anneal_over` meta-steps, 0 keeps it. `vectorised` learns tasks of equal shapes side by side, for models that
-    `torch.func.vmap` can run. `clip` bounds the norm of the step from the weights to that mean, 0 does not.
+    evenly to 0 over `anneal_over` meta-steps, 0 keeps it. `clip` bounds the norm of the step from the weights to that mean, 0 does not.
     """
 
     inner_lr: float = 0.02
@@ -63,7 +62,6 @@ class ReptileConfig:
     anneal_over: int = 0
     loss: LossName = "cross_entropy"
     clip: float = 0.0
-    vectorised: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -79,7 +77,8 @@ class ReptileConfig:
 class Reptile(MetaLearner):
     """Meta-learns the weights of any `nn.Module` that maps (sample, ...) to (sample, class) logits, or to numbers where the loss is mse.
 
-    Parameters that need no gradient stay as they are. One task a batch is the serial version of the paper, several the batched one.
+    Parameters that need no gradient stay as they are. One task a batch is the serial version of the paper, several the batched one; those
+    of equal shapes are learned side by side where `torch.func.vmap` can run the model, which is found out at the first such batch.
     """
 
     name: ClassVar[str] = "reptile"
@@ -90,6 +89,7 @@ class Reptile(MetaLearner):
         # The step of Reptile is an interpolation: descent with its rate and nothing else, where Adam would forget how far the tasks led.
         self.optimise(MetaOptimizerConfig("sgd", clip=config.clip))
         self._names = adapted_names(model)
+        self._side_by_side = True
 
     def learned(self) -> nn.Module:
         """The model itself."""
@@ -104,7 +104,7 @@ class Reptile(MetaLearner):
         start = {name: self.model.get_parameter(name).detach().clone() for name in self._names}
         courses = [self._course(task, number) for number, task in enumerate(tasks)]
         with adapting(self.model):
-            led = self._together(start, courses) if self.config.vectorised and _alike(courses) else self._in_turn(start, courses)
+            led = self._lead(start, courses)
             with torch.no_grad():
                 losses = [self._query_loss(weights, task) for weights, task in zip(led, tasks, strict=True)]
         for name, weight in start.items():
@@ -124,8 +124,16 @@ class Reptile(MetaLearner):
         return with_weights(self.model, weights)
 
     # -- where tasks lead ----------------------------------------------------------------------------------------------------
+    def _lead(self, start: Weights, courses: Sequence[Course]) -> list[Weights]:
+        if self._side_by_side and _alike(courses):
+            try:
+                return self._together(start, courses)
+            except RuntimeError:  # what is wrong with the model itself is raised again below
+                self._side_by_side = False
+        return self._in_turn(start, courses)
+
     def _together(self, start: Weights, courses: Sequence[Course]) -> list[Weights]:
-        """Tasks of equal shapes side by side: pays from a few tasks on."""
+        """Tasks of equal shapes, all at once."""
         config, many = self.config, len(courses)
         weights: Weights = {name: weight.expand(many, *weight.shape) for name, weight in start.items()}
         data, labels = (torch.stack(part, dim=1) for part in zip(*courses, strict=True))
@@ -135,7 +143,7 @@ class Reptile(MetaLearner):
         return [{name: tensor[task] for name, tensor in weights.items()} for task in range(many)]
 
     def _in_turn(self, start: Weights, courses: Sequence[Course]) -> list[Weights]:
-        """One after the other in the model's own memory, for any model; its weights are put back whatever happens."""
+        """One after the other in the model's own memory, which any model bears; its weights are put back whatever happens."""
         weights = {name: self.model.get_parameter(name) for name in self._names}
         led: list[Weights] = []
         try:
