@@ -9,27 +9,41 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from tradewind.meta.base import MetaLearner
+    from tradewind.meta.benchmark import EvaluationConfig, FewShotBenchmark
+    from tradewind.meta.cavia import CAVIA, CAVIAConfig
+    from tradewind.meta.controls import BaseRate, ForecasterOnSupport, JointConfig, JointTraining, NearestCentroid
     from tradewind.meta.crypto_tasks import CryptoTaskConfig, CryptoTaskDistribution
     from tradewind.meta.gradients import GradientInspection, GradientLimits, GradientManager, HigherOrderGradients
     from tradewind.meta.kinds.portfolio import long_only_weights
     from tradewind.meta.maml import MAML, MAMLConfig
     from tradewind.meta.matching import MatchingConfig, MatchingNetworks
+    from tradewind.meta.meta_sgd import MetaSGD, MetaSGDConfig
     from tradewind.meta.metrics import MetaLearningMetrics
     from tradewind.meta.optimizer import MetaOptimizer, MetaOptimizerConfig
     from tradewind.meta.profiler import GradientProfiler
     from tradewind.meta.protonet import ProtoNetConfig, PrototypicalNetworks
-    from tradewind.meta.registry import learner, learners, perceptron
+    from tradewind.meta.registry import learner, learners, perceptron, register
+    from tradewind.meta.reptile import Reptile, ReptileConfig
     from tradewind.meta.sampler import SamplerConfig, TaskSampler
+    from tradewind.meta.synthetic_tasks import RegimeTasks, Sinusoids
     from tradewind.meta.xtrend import XTrend, XTrendConfig
 
 _HOMES: Final = {
+    "BaseRate": "controls",
+    "CAVIA": "cavia",
+    "CAVIAConfig": "cavia",
     "CryptoTaskConfig": "crypto_tasks",
     "CryptoTaskDistribution": "crypto_tasks",
+    "EvaluationConfig": "benchmark",
+    "FewShotBenchmark": "benchmark",
+    "ForecasterOnSupport": "controls",
     "GradientInspection": "gradients",
     "GradientLimits": "gradients",
     "GradientManager": "gradients",
     "GradientProfiler": "profiler",
     "HigherOrderGradients": "gradients",
+    "JointConfig": "controls",
+    "JointTraining": "controls",
     "MAML": "maml",
     "MAMLConfig": "maml",
     "MatchingConfig": "matching",
@@ -38,9 +52,16 @@ _HOMES: Final = {
     "MetaLearningMetrics": "metrics",
     "MetaOptimizer": "optimizer",
     "MetaOptimizerConfig": "optimizer",
+    "MetaSGD": "meta_sgd",
+    "MetaSGDConfig": "meta_sgd",
+    "NearestCentroid": "controls",
     "ProtoNetConfig": "protonet",
     "PrototypicalNetworks": "protonet",
+    "RegimeTasks": "synthetic_tasks",
+    "Reptile": "reptile",
+    "ReptileConfig": "reptile",
     "SamplerConfig": "sampler",
+    "Sinusoids": "synthetic_tasks",
     "TaskSampler": "sampler",
     "XTrend": "xtrend",
     "XTrendConfig": "xtrend",
@@ -48,6 +69,7 @@ _HOMES: Final = {
     "learners": "registry",
     "long_only_weights": "kinds.portfolio",
     "perceptron": "registry",
+    "register": "registry",
 }
 
 __all__ = sorted(_HOMES)
