@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from tradewind.core.errors import DataError, SettingsError
 from tradewind.core.seeds import generator
-from tradewind.meta.cavia import CAVIA, CAVIAConfig, ContextModel
+from tradewind.meta.cavia import CAVIA, SPACES, CAVIAConfig, ContextModel
 from tradewind.meta.synthetic_tasks import RegimeTasks, Sinusoids
 from tradewind.meta.tasks import Task, accuracy, sample_losses
 
@@ -186,6 +187,7 @@ def test_bad_input_and_settings_are_refused() -> None:
     for wrong in ({"context_size": 0}, {"inner_lr": -1.0}, {"num_inner_steps": 0}, {"clip": -1.0}, {"loss": "mae"}):
         with pytest.raises(SettingsError):
             CAVIAConfig(**wrong)  # type: ignore[arg-type]
+    assert SPACES.keys() <= {field.name for field in fields(CAVIAConfig)}
 
 
 def test_the_context_learns_to_hold_the_regime() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from tradewind.core.errors import DataError, SettingsError, StateError
 from tradewind.core.seeds import generator
 from tradewind.meta.cavia import CAVIA
-from tradewind.meta.reptile import Reptile, ReptileConfig
+from tradewind.meta.reptile import SPACES, Reptile, ReptileConfig
 from tradewind.meta.synthetic_tasks import SINUSOIDS, RegimeTasks, Sinusoids
 from tradewind.meta.tasks import Task, sample_losses
 
@@ -279,6 +280,7 @@ def test_bad_input_and_settings_are_refused() -> None:
     for wrong in ({"num_inner_steps": 0}, {"inner_batch": -1}, {"learn_from": "query"}, {"inner_lr": 0.0}, {"loss": "mae"}):
         with pytest.raises(SettingsError):
             ReptileConfig(**wrong)  # type: ignore[arg-type]
+    assert SPACES.keys() <= {field.name for field in fields(ReptileConfig)}
 
 
 def test_it_learns_to_learn_waves() -> None:
