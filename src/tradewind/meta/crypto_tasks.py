@@ -4,7 +4,9 @@ A task belongs to one symbol (or pair, or basket) and one moment. Its support is
 strictly before the first query, in steps of `spacing` bars, the latest `num_support` samples of every class; its query is the first
 `num_query` samples from that moment on, `spacing` bars apart, whatever their classes. So support strictly precedes query, with the label's
 horizon as gap, and unlike the customary draw by class the query is never chosen by its labels. Shots of Vinyals et al. 2016,
-https://arxiv.org/abs/1606.04080.
+https://arxiv.org/abs/1606.04080. The inputs are scored with mean and deviation of the training part, which also parts the classes of risk
+and says which markets are related: that much, and no more, a task of the training part knows of later bars of that part; one of the other
+parts knows nothing later than itself.
 
 Costs the features and labels of the market once, then some dozen microseconds a task. Fails where a class is rarer than the look-back is
 long: places without enough shots are left out, and what is measured holds for the other places. Tasks of one symbol overlap in time and are

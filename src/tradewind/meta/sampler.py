@@ -2,12 +2,13 @@
 
 Task i is made of the distribution's seed and i alone, and tasks are judged in the order of i, so the batches are the same whatever the
 number of workers and whatever a cache held. Refused are tasks of a quality below `min_quality_score` (meta/quality.py; it never sees a
-query label). Balanced: a batch takes its tasks in turn from the easy, the middling and the hard third, parted at the terciles of the first
-tasks, which is a fixed curriculum of equal shares (Bengio et al. 2009, https://doi.org/10.1145/1553374.1553380, without the order).
+query label). Balanced: a batch takes its tasks in turn from the easy, the middling and the hard third, parted at the terciles of the tasks
+so far, which is a fixed curriculum of equal shares (Bengio et al. 2009, https://doi.org/10.1145/1553374.1553380, without the order).
 Difficulty is that of the support alone.
 
-Costs what its tasks cost, and about a third more for its measures. Fails to speed up what holds the interpreter's lock: threads then only
-keep tasks ready while a learner computes. A balance by difficulty changes the distribution that is learned: judge on unbalanced tasks.
+Costs what its tasks cost, and a tenth of a millisecond a task for its measures. Fails to speed up what holds the interpreter's lock:
+threads then only keep tasks ready while a learner computes. A balance by difficulty changes the distribution that is learned: judge on
+unbalanced tasks.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from typing import Final, Protocol, Self, final
 import numpy as np
 import torch
 
-from tradewind.core.arrays import Array
 from tradewind.core.errors import DataError
 from tradewind.core.limits import fraction, whole
 from tradewind.core.types import State
@@ -35,7 +35,9 @@ __all__ = ["SamplerConfig", "TaskDistribution", "TaskSampler"]
 PATIENCE: Final = 1000
 """Tasks refused in a row before the sampler says that the quality asked for is not to be had."""
 PILOT: Final = 48
-"""Tasks, at least, whose terciles of difficulty part easy from hard."""
+"""Tasks, at least, whose terciles of difficulty part easy from hard at first."""
+ENOUGH: Final = 4096
+"""Tasks after which the terciles stay as they are: they are then within a hundredth of what they would be of all."""
 _GOLDEN: Final = 0.6180339887498949
 
 
@@ -148,7 +150,8 @@ class TaskSampler:
         self._sums = {"quality": 0.0, "difficulty": 0.0}
         self._ahead: deque[Future[_Candidate]] = deque()
         self._waiting: tuple[deque[_Candidate], ...] = (deque(), deque(), deque())
-        self._edges: Array | None = None
+        self._edges = np.empty(0)
+        self._keys: list[float] = []
 
     def _next(self) -> _Candidate:
         chosen = self._balanced() if self.config.balance_by_difficulty else self._accepted()[1]
@@ -159,22 +162,31 @@ class TaskSampler:
 
     def _balanced(self) -> _Candidate:
         """The oldest task of the third whose turn it is."""
-        edges = self._edges
-        if edges is None:
+        if not self._keys:
             first = [self._accepted() for _ in range(max(PILOT, 3 * self.config.batch_size))]
-            edges = self._edges = np.quantile([_key(*one) for one in first], (1 / 3, 2 / 3))
-            for one in first:
-                self._queue(edges, *one)
+            self._keys = [_key(*one) for one in first]
+            self._edges = np.quantile(self._keys, (1 / 3, 2 / 3))
+            for key, (_, candidate) in zip(self._keys, first, strict=True):
+                self._queue(key, candidate)
         turn = self._waiting[self._served % 3]
         while not turn:
-            self._queue(edges, *self._accepted())
+            index, candidate = self._accepted()
+            self._learn(key := _key(index, candidate))
+            self._queue(key, candidate)
         return turn.popleft()
 
-    def _queue(self, edges: Array, index: int, candidate: _Candidate) -> None:
-        waiting = self._waiting[int(np.searchsorted(edges, _key(index, candidate)))]
+    def _learn(self, key: float) -> None:
+        """Part the thirds anew whenever twice as many tasks are known, until they are known well."""
+        if len(self._keys) < ENOUGH:
+            self._keys.append(key)
+            if len(self._keys) & (len(self._keys) - 1) == 0:
+                self._edges = np.quantile(self._keys, (1 / 3, 2 / 3))
+
+    def _queue(self, key: float, candidate: _Candidate) -> None:
+        waiting = self._waiting[int(np.searchsorted(self._edges, key))]
         waiting.append(candidate)
         if len(waiting) > max(PILOT, 4 * self.config.batch_size):
-            # The terciles are those of the first tasks: where the later ones lean to one side, its oldest are let go.
+            # Where the tasks come to lean to one side, its oldest are let go.
             waiting.popleft()
             self._dropped += 1
 
