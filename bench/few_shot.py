@@ -28,6 +28,7 @@ from tradewind.core.files import read_json, write_json
 from tradewind.core.market import Market
 from tradewind.data.bundled import sample
 from tradewind.data.reading import read
+from tradewind.evaluate.pages.few_shot_charts import write
 from tradewind.meta.benchmark import EvaluationConfig, FewShotBenchmark
 from tradewind.meta.controls import BaseRate, ForecasterOnSupport, JointConfig, JointTraining, NearestCentroid
 from tradewind.meta.crypto_tasks import TASK_TYPES, CryptoTaskConfig, CryptoTaskDistribution
@@ -212,8 +213,6 @@ def _mark(better: str | None, name: str) -> str:
 
 def pages(asked: argparse.Namespace) -> None:
     """A page of charts beside every cell's file."""
-    from tradewind.evaluate.pages.few_shot_charts import write
-
     for path in sorted(Path(asked.folder).glob("*.json")):
         told = read_json(path)
         if "results" in told:
