@@ -7,7 +7,7 @@ The net is 9-256-256-3 with ReLU, five inner steps, eight tasks of ten support a
 its general one, which takes any module, of first order, and of TorchOpt's `MetaSGD`, the differentiable optimiser that MAML is written with
 there (`pip install torchopt`; left out and said so where it is missing), all taking turns from the same weights; the largest difference of
 their first meta-gradients is told. `adaptation`: `few_shot_adapt` of five steps on one new task, checks and the copy of the model within.
-Speed counts seconds of the processor, the best of several rounds: on one thread those of an idle machine; seconds of the clock stand beside.
+Speed counts seconds of the processor, the best of several rounds: on one thread those of an idle machine; those of the clock stand beside.
 """
 
 from __future__ import annotations

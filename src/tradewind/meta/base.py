@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tradewind.core.errors import SettingsError, StateError
+from tradewind.core.limits import whole
 from tradewind.core.types import State
 from tradewind.meta.optimizer import MetaOptimizer, MetaOptimizerConfig
 from tradewind.meta.tasks import Task, accuracy, check_answers, check_support, check_tasks, sample_losses
@@ -74,6 +75,7 @@ class MetaLearner(ABC):
         """
         check_support(support_data, support_labels, self.config.loss, self.ways)
         steps = self.config.num_inner_steps if num_adaptation_steps is None else num_adaptation_steps
+        whole(0, num_adaptation_steps=steps)
         return self.adapt(support_data, support_labels, steps).eval()
 
     def meta_validate(self, validation_tasks: Iterable[Task]) -> dict[str, float]:

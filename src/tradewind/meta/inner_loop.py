@@ -116,8 +116,17 @@ def _descend(weights: Weights, slopes: Weights, rates: Rates) -> Weights:
 def forward_of(model: nn.Module) -> Forward:
     """`model` as a function of some of its parameters; those not given, and the buffers, are its own. Shared weights stay shared."""
 
+    # Each place of each module once: told to tie weights itself, torch (2.13) leaves a module that is used twice with the wrong ones.
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    places = {
+        f"{prefix}.{place}".removeprefix("."): names[id(parameter)]
+        for prefix, module in model.named_modules()
+        for place, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
+    }
+
     def forward(weights: Weights, data: Tensor) -> Tensor:
-        return cast(Tensor, functional_call(model, dict(weights), (data,)))
+        given = {place: weights[name] for place, name in places.items() if name in weights}
+        return cast(Tensor, functional_call(model, given, (data,), tie_weights=False))
 
     return forward
 

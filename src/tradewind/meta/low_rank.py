@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tradewind.meta.inner_loop import Weights
-from tradewind.meta.tasks import LossName
+from tradewind.meta.tasks import LossName, check_answers
 from tradewind.nets.dropout import Dropout
 from tradewind.nets.mlp import MLP
 
@@ -147,8 +147,11 @@ class LowRank:
         self.below, self.layers, self.flattens = tuple(layers[:lowest]), tuple(layers[lowest:]), flattens
 
     def takes(self, data: Tensor) -> bool:
-        """Whether samples (sample, ...) of this shape reach the first layer as rows."""
-        return self.flattens or data.dim() == 2
+        """Whether samples (sample, ...) of this shape reach the first layer as rows, and nothing will round the products.
+
+        Under autocast the weights of a task would be products too, and a step of descent smaller than the rounding of bfloat16.
+        """
+        return (self.flattens or data.dim() == 2) and not torch.is_autocast_enabled(data.device.type)
 
     def query_outputs(
         self, group: Mapping[str, Tensor], loss: LossName, rate: float, steps: int, first_order: bool, every: bool
@@ -199,6 +202,7 @@ class LowRank:
 
     def _targets(self, labels: Tensor, loss: LossName, support: Tensor) -> Tensor:
         width = self.layers[-1].linear.out_features
+        check_answers(support.new_empty(support.shape[0] * support.shape[1], width), labels.flatten(0, 1), loss)
         if loss == "cross_entropy":
             return functional.one_hot(labels, width).to(support.dtype)
         return labels.reshape(*support.shape[:2], width)

@@ -11,17 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 from torch import Tensor, nn
 
 from tradewind.core.limits import number, whole
+from tradewind.core.spaces import Choice, Real, Space, Whole
 from tradewind.meta.base import MetaLearner
 from tradewind.meta.inner_loop import Unrolled, adapted_names, adapting, descend_query, observe, stacked, with_weights
 from tradewind.meta.low_rank import plain_stack
 from tradewind.meta.tasks import LossName, Task, check_loss
 
-__all__ = ["MAML", "MAMLConfig"]
+__all__ = ["MAML", "SPACES", "MAMLConfig"]
+
+SPACES: Final[Space] = {
+    "inner_lr": Real(1e-3, 3e-1, log=True),
+    "outer_lr": Real(1e-4, 1e-2, log=True),
+    "num_inner_steps": Whole(1, 10),
+    "first_order": Choice((False, True)),
+}
 
 
 @final

@@ -10,17 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 import torch
 from torch import Tensor, nn
 
 from tradewind.core.limits import number, whole
+from tradewind.core.spaces import Real, Space, Whole
 from tradewind.meta.base import MetaLearner
 from tradewind.meta.inner_loop import Unrolled, Weights, adapted_names, adapting, descend_query, observe, stacked, with_weights
 from tradewind.meta.tasks import LossName, Task, check_loss
 
-__all__ = ["MetaSGD", "MetaSGDConfig"]
+__all__ = ["SPACES", "MetaSGD", "MetaSGDConfig"]
+
+SPACES: Final[Space] = {
+    "inner_lr": Real(1e-3, 1e-1, log=True),
+    "outer_lr": Real(1e-4, 1e-2, log=True),
+    "num_inner_steps": Whole(1, 10),
+    "lr_regularization": Real(1e-4, 1.0, log=True),
+}
 
 
 @final

@@ -72,9 +72,11 @@ def _check_part(data: Tensor, labels: Tensor, loss: LossName, ways: int | None, 
 
 
 def check_answers(outputs: Tensor, labels: Tensor, loss: LossName) -> None:
-    """Raise DataError where a label (sample,) is of a class that the logits (sample, class) do not have."""
+    """Raise DataError where labels (sample, ...) are of a class that the logits (sample, class) do not have, or of other numbers."""
     if loss == "cross_entropy" and int(labels.max()) >= outputs.shape[1]:
         raise DataError(f"a query has class {int(labels.max())}, {outputs.shape[1]} classes are answered; say by `ways` how many there are")
+    if loss == "mse" and outputs.numel() != labels.numel():
+        raise DataError(f"the model answers {tuple(outputs.shape)} and the labels are {tuple(labels.shape)}; build it for as many outputs")
 
 
 def _finite(values: Tensor) -> bool:
@@ -83,10 +85,17 @@ def _finite(values: Tensor) -> bool:
 
 
 def sample_losses(outputs: Tensor, labels: Tensor, loss: LossName) -> Tensor:
-    """(sample,) the loss of each answer: cross-entropy of logits (sample, class), or the squared error, averaged over outputs."""
+    """(sample,) the loss of each answer: cross-entropy of logits (sample, class), or the squared error, averaged over outputs.
+
+    Raises DataError for labels that the outputs do not fit.
+    """
     if loss == "cross_entropy":
-        return functional.cross_entropy(outputs, labels, reduction="none")
-    return (outputs - labels.reshape(outputs.shape)).square().reshape(len(outputs), -1).mean(dim=1)
+        try:
+            return functional.cross_entropy(outputs, labels, reduction="none")
+        except IndexError as error:
+            raise DataError(f"a model that answers {outputs.shape[1]} classes was given others: {error}; raise its outputs") from error
+    check_answers(outputs, labels, loss)
+    return (outputs - labels.reshape(outputs.shape)).square().flatten(1).mean(dim=1)
 
 
 def accuracy(outputs: Tensor, labels: Tensor) -> float:
