@@ -24,7 +24,7 @@ from tradewind.meta.tasks import LossName, check_answers
 from tradewind.nets.dropout import Dropout
 from tradewind.nets.mlp import MLP
 
-__all__ = ["LowRank", "plain_stack"]
+__all__ = ["FastLayer", "Layer", "LowRank", "Outer", "Own", "Shared", "plain_stack"]
 
 Back: TypeAlias = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
 """(module, slopes above, what went in, what came out) -> slopes below an activation."""
