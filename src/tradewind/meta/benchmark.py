@@ -106,12 +106,13 @@ class FewShotBenchmark:
 
         `task_generator`: a task distribution or its `sample_task`, which then draws tasks of as many shots as are asked for, or
         any function that gives one task a call; shots that its tasks cannot provide are told in `left_out`. `task_type` says what
-        answers mean for trading; for the plain words "classification" and "regression" a distribution's own kind is taken.
+        answers mean for trading; for the plain words "classification" and "regression" a distribution's own kind is taken, and where
+        there is none two or three classes are directions.
 
         `results["individual_results"][model]["aggregated_results"]["5shot_3way_5adapt"]["accuracy"]` holds `mean` over episodes, `std` of
         the runs' means, `interval` at the config's confidence; without classes a cell is called `5shot_5adapt`. Metrics: `accuracy`
-        of classes, `loss`, `net_return` and `turnover` a decision, `hit_rate`, `sharpe` (a decision, not a year) and
-        `adaptation_seconds`. `run_results` holds each run's means.
+        of classes, `balanced_accuracy`, to which knowing how often each class comes adds nothing, `loss`, `net_return` and `turnover`
+        a decision, `hit_rate`, `sharpe` (a decision, not a year) and `adaptation_seconds`. `run_results` holds each run's means.
 
         Raises SettingsError for no models or an unknown task type, DataError for tasks that cannot be learned.
         """
@@ -203,6 +204,7 @@ class FewShotBenchmark:
             scores = {"loss": float(sample_losses(outputs, task["query_labels"], loss).mean())}
             if loss == "cross_entropy":
                 scores["accuracy"] = accuracy(outputs, task["query_labels"])
+                scores["balanced_accuracy"] = _balanced(outputs, task["query_labels"])
             if self.config.include_trading_metrics and "query_returns" in task:
                 traded = self._trade(task_type, outputs, task["query_returns"])
                 if traded is not None:
@@ -293,6 +295,12 @@ def latest_shots(task: Task, shots: int, loss: LossName) -> dict[str, Tensor]:
     else:
         kept = kept[-shots:]
     return {key: task[key][kept] if key in KEYS[:2] else task[key] for key in task}
+
+
+def _balanced(outputs: Tensor, labels: Tensor) -> float:
+    """The mean, over the classes that the labels show, of the share of their samples that are answered rightly."""
+    right = (outputs.argmax(dim=1) == labels).double()
+    return float(torch.stack([right[labels == way].mean() for way in torch.unique(labels)]).mean())
 
 
 def _provides(task: Task, shots: int, loss: LossName) -> bool:

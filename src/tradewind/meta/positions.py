@@ -23,6 +23,8 @@ __all__ = ["HELD", "net_returns", "positions"]
 HELD: Final[Mapping[tuple[str, int], tuple[float, ...]]] = {
     ("price_direction", 2): (-1.0, 1.0),
     ("price_direction", 3): (-1.0, 0.0, 1.0),
+    ("classification", 2): (-1.0, 1.0),
+    ("classification", 3): (-1.0, 0.0, 1.0),
     ("market_regime", 3): (1.0, -1.0, 0.0),
     ("market_regime", 4): (1.0, -1.0, 0.0, 0.0),
     ("arbitrage", 2): (0.0, 1.0),

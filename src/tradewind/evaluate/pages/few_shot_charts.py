@@ -33,6 +33,7 @@ ROW: Final = 32
 BOTTOM: Final = 34
 NAMES: Final = {
     "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
     "loss": "Loss",
     "net_return": "Net return a decision",
     "sharpe": "Sharpe ratio a decision",
@@ -240,6 +241,7 @@ def _form(metric: str, value: float | None) -> str:
         return number(math.nan)
     scale, digits, unit = {
         "accuracy": (100.0, 1, " %"),
+        "balanced_accuracy": (100.0, 1, " %"),
         "hit_rate": (100.0, 1, " %"),
         "net_return": (1e4, 1, " bp"),
         "adaptation_seconds": (1e3, 1, " ms"),
