@@ -126,7 +126,7 @@ RUNS: dict[str, Run] = {
     ),
     "waves/joint": Run("joint", SINUSOIDS, Sinusoids(10, 100), 15_000, ONE_STEP, (40, 40), batch=25, steps=(None, 0, 10)),
     "waves/meta-sgd": Run(
-        "meta-sgd", FREQUENCIES, replace(FREQUENCIES, num_query=100), 15_000, {**ONE_STEP, "lr_regularization": 0.0}, (40, 40),
+        "meta-sgd", FREQUENCIES, replace(FREQUENCIES, num_query=100), 30_000, {**ONE_STEP, "lr_regularization": 0.0}, (40, 40),
         batch=25, steps=(None, 10), band=0.62,
     ),
     "waves/reptile": Run(
