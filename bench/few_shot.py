@@ -42,6 +42,7 @@ BATCH: Final = 8
 BOOSTING: Final = {"trees": 50, "depth": 3, "leaf_rows": 1, "learning_rate": 0.1, "validation": 0.0}
 """Trees for a handful of rows: nothing to stop on, leaves of a single row allowed."""
 CONTROLS: Final = ("fine-tuned", "pretrained", "from scratch", "nearest centroid", "lightgbm", "base rate", "support mean")
+HEADS: Final = {"accuracy": "accuracy", "loss": "loss", "net_return": "net return a decision"}
 ORDER: Final = (*learners(), *CONTROLS)
 
 
@@ -74,6 +75,9 @@ MARKETS: Final[Mapping[str, Where]] = {
     ),
     "btc-15m": Where(settings={"horizon": 4, "num_query": 15, "features": "relative-price", "parts": (0.5, 0.1, 0.4)}),
 }
+
+KINDS: Final[Mapping[str, Mapping[str, Any]]] = {"portfolio_optimization": {"num_query": 5}}
+"""What a kind has of its own: fifteen weeks of one weekly episode would leave a year of tests four blocks of time."""
 
 
 def report(name: str, **figures: float | int | str) -> None:
@@ -119,7 +123,7 @@ def cell(where: Where, name: str, kind: str, asked: argparse.Namespace) -> dict[
     """One market and one kind of task: train all, judge all, as plain data; `reason` alone where the market has no such tasks."""
     began = CLOCK.monotonic()
     try:
-        train, test = distributions(where.market(name), {**where.settings, "task_type": kind}, asked.seed)
+        train, test = distributions(where.market(name), {**where.settings, **KINDS.get(kind, {}), "task_type": kind}, asked.seed)
     except DataError as error:
         return {"market": name, "kind": kind, "reason": str(error)}
     learning, others = contestants(train, asked.seed)
@@ -134,7 +138,7 @@ def cell(where: Where, name: str, kind: str, asked: argparse.Namespace) -> dict[
     benchmark = FewShotBenchmark(config)
     everyone = {**learning, **others}
     results = benchmark.run_benchmark({one: everyone[one] for one in ORDER if one in everyone}, test)
-    tested = benchmark.get_statistical_significance(against="base rate")
+    tested, by_loss = (benchmark.get_statistical_significance(metric, against="base rate") for metric in (None, "loss"))
     told = {
         "market": name,
         "kind": kind,
@@ -144,7 +148,15 @@ def cell(where: Where, name: str, kind: str, asked: argparse.Namespace) -> dict[
         "inputs": train.shape[0],
     }
     places = {"train_symbols": list(train.symbols), "test_symbols": list(test.symbols), "test_places": len(test)}
-    return {**told, **places, "train_seconds": trained, "seconds": CLOCK.monotonic() - began, "results": results, "significance": tested}
+    return {
+        **told,
+        **places,
+        "train_seconds": trained,
+        "seconds": CLOCK.monotonic() - began,
+        "results": results,
+        "significance": tested,
+        "significance_of_loss": by_loss,
+    }
 
 
 def plain(value: Any) -> Any:
@@ -172,7 +184,7 @@ def run(asked: argparse.Namespace) -> None:
 
 
 def table(asked: argparse.Namespace) -> None:
-    """Markdown: one table a cell, accuracy (loss for numbers) and, at the most shots, net return a decision, with intervals."""
+    """Markdown: one table a market and kind: accuracy, loss and, at the most shots, net return a decision, with intervals."""
     for path in sorted(Path(asked.folder).glob("*.json")):
         told = read_json(path)
         print(f"\n### {told['kind'].replace('_', ' ')}, {told['market']}\n")
@@ -182,24 +194,34 @@ def table(asked: argparse.Namespace) -> None:
         results = told["results"]
         individual = results["individual_results"]
         cells = sorted(next(iter(individual.values()))["aggregated_results"], key=_numbers)
-        metric = "accuracy" if results["ways"] else "loss"
-        better = {(one["first"], one["cell"]): one["better"] for one in told["significance"]["comparisons"]}
+        columns = [
+            (metric, one) for metric in ("accuracy", "loss") for one in cells if metric in individual["maml"]["aggregated_results"][one]
+        ]
+        columns += [("net_return", cells[-1])]
         places = f"Learned on {', '.join(told['train_symbols'])}; judged on {', '.join(told['test_symbols'])}"
         print(f"{places}: {results['episodes']} episodes in {results['blocks']} blocks of time.\n")
-        print("| row | " + " | ".join(f"{metric}, {one}" for one in cells) + f" | net return a decision, {cells[-1]} |")
-        print("|---" * (len(cells) + 2) + "|")
+        print("| row | " + " | ".join(f"{HEADS[metric]}, {_numbers(one)[0]} shots" for metric, one in columns) + " |")
+        print("|---" * (len(columns) + 1) + "|")
+        better = _better(told)
         for name in [one for one in ORDER if one in individual]:
             by_cell = individual[name]["aggregated_results"]
-            shown = [f"{_told(by_cell[key][metric], metric)}{_mark(better.get((name, key)), name)}" for key in cells]
-            earned = by_cell[cells[-1]].get("net_return")
-            print(f"| {name} | " + " | ".join(shown) + f" | {_told(earned, 'net_return') if earned else '–'} |")
+            shown = [_told(by_cell[key].get(metric), metric) + _mark(better.get((metric, key, name)), name) for metric, key in columns]
+            print(f"| {name} | " + " | ".join(shown) + " |")
+
+
+def _better(told: Mapping[str, Any]) -> dict[tuple[str, str, str], str | None]:
+    """(metric, cell, row): who is ahead there, the row or the base rate."""
+    tests = [told[name] for name in ("significance", "significance_of_loss") if name in told]
+    return {(test["metric"], one["cell"], one["first"]): one["better"] for test in tests for one in test["comparisons"]}
 
 
 def _numbers(cell: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", cell)]
 
 
-def _told(value: Mapping[str, Any], metric: str) -> str:
+def _told(value: Mapping[str, Any] | None, metric: str) -> str:
+    if value is None:
+        return "–"
     scale, unit = {"accuracy": (100.0, " %"), "net_return": (1e4, " bp")}.get(metric, (1.0, ""))
     digits = 3 if metric == "loss" else 1
     mean, (low, high) = value["mean"], value["interval"]

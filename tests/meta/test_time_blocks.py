@@ -32,6 +32,8 @@ def test_too_few_blocks_have_no_interval_rather_than_a_wrong_one() -> None:
     blocks = TimeBlocks(starts, starts + 10, 7)
     assert all(math.isnan(end) for end in blocks.interval(np.arange(7.0), 0.9, 100, 0))
     assert all(math.isnan(end) for end in blocks.sharpe_interval(np.ones((7, 2)), 0.9, 100, 0))
+    found = blocks.compare(np.arange(7.0), np.arange(7.0) + 1.0)
+    assert found.difference == -1.0 and math.isnan(found.p_value)
 
 
 def test_an_episode_that_ends_before_it_starts_is_refused() -> None:

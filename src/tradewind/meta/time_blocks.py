@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, final
 
 import numpy as np
@@ -24,7 +25,7 @@ from tradewind.stats.comparison import DieboldMariano, diebold_mariano, loss_int
 __all__ = ["TimeBlocks", "holm"]
 
 LEAST: Final = 8
-"""Blocks under which no bootstrap is asked."""
+"""Blocks under which nothing is said of chance."""
 
 
 @final
@@ -82,8 +83,9 @@ class TimeBlocks:
         return float(low), float(high)
 
     def compare(self, first: Array, second: Array) -> DieboldMariano:
-        """Diebold-Mariano of the losses `first` and `second` (episode,), paired by episode, blocked by time."""
-        return diebold_mariano(self.panel(first), self.panel(second), 2 if self.timed else 1, "automatic")
+        """Diebold-Mariano of the losses `first` and `second` (episode,), paired by episode, blocked by time; NaN below eight blocks."""
+        found = diebold_mariano(self.panel(first), self.panel(second), 2 if self.timed else 1, "automatic")
+        return found if found.rows >= LEAST else replace(found, statistic=math.nan, p_value=math.nan, p_better=math.nan)
 
     def _block(self, rows: Array) -> float:
         """Mean length of a bootstrap's blocks, in rows; two or more where neighbours overlap."""
