@@ -45,7 +45,7 @@ def _valued(algorithm: str) -> dict[str, Any]:
     """The settings of the agents that learn values."""
     return {
         "algorithm": algorithm,
-        "agent": {"hidden": (64, 64), "batch": 128, "train_every": 16, "target_every": 100, **_PATIENCE},
+        "agent": {"hidden": (64, 64), "batch": 128, "train_every": 16, "target_every": 100, "n_step": 1, **_PATIENCE},
         "refit_every": 4,
     }
 
