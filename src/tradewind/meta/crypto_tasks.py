@@ -267,7 +267,7 @@ class CryptoTaskDistribution:
     def with_shots(self, num_support: int, num_query: int | None = None) -> Self:
         """The same distribution with other numbers of samples, at next to no cost: nothing is computed anew; it begins with task 0."""
         other = copy(self)
-        other.config = replace(self.config, num_support=num_support, num_query=num_query or self.config.num_query)
+        other.config = replace(self.config, num_support=num_support, num_query=self.config.num_query if num_query is None else num_query)
         other.drawn = 0
         other._set_demand()
         return other
