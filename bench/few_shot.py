@@ -76,8 +76,8 @@ MARKETS: Final[Mapping[str, Where]] = {
     "btc-15m": Where(settings={"horizon": 4, "num_query": 15, "features": "relative-price", "parts": (0.5, 0.1, 0.4)}),
 }
 
-KINDS: Final[Mapping[str, Mapping[str, Any]]] = {"portfolio_optimization": {"num_query": 5}}
-"""What a kind has of its own: fifteen weeks of one weekly episode would leave a year of tests four blocks of time."""
+KINDS: Final[Mapping[str, Mapping[str, Any]]] = {"portfolio_optimization": {"num_query": 5}, "arbitrage": {"num_query": 5}}
+"""What a kind has of its own: fifteen weekly returns, or as many rare opportunities, last so long that a year has no eight of them."""
 
 
 def report(name: str, **figures: float | int | str) -> None:
