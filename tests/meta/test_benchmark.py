@@ -12,8 +12,10 @@ import torch
 
 from tradewind.core.errors import DataError, NotFitted, SettingsError
 from tradewind.core.seeds import generator
+from tradewind.data.bundled import sample
 from tradewind.meta.benchmark import EvaluationConfig, FewShotBenchmark, latest_shots
 from tradewind.meta.controls import Answers, BaseRate, NearestCentroid
+from tradewind.meta.crypto_tasks import CryptoTaskConfig, CryptoTaskDistribution
 from tradewind.meta.tasks import Task
 
 HOUR = 3_600_000_000_000
@@ -202,7 +204,7 @@ def test_what_cannot_be_is_refused() -> None:
     benchmark.run_benchmark({"guess": Guess()}, Tasks())
     for wrong in ({"metric": "acuracy"}, {"against": "gess"}, {"cells": ["1shot"]}):
         with pytest.raises(SettingsError, match="unknown"):
-            benchmark.get_statistical_significance(**wrong)  # type: ignore[arg-type]
+            benchmark.get_statistical_significance(**wrong)
 
 
 @pytest.mark.parametrize(
@@ -212,3 +214,15 @@ def test_what_cannot_be_is_refused() -> None:
 def test_settings_are_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         EvaluationConfig(**wrong)
+
+
+def test_a_distribution_gives_as_many_shots_as_are_asked_for_and_says_what_its_tasks_are() -> None:
+    config = CryptoTaskConfig("arbitrage", num_support=1, num_query=3, features="relative-price", band_window=60, horizon=5)
+    tasks = CryptoTaskDistribution(config, sample("us-daily"))
+    asked = EvaluationConfig(num_episodes=5, num_runs=2, support_shots=[1, 2], adaptation_steps=[1])
+    by_method = FewShotBenchmark(asked).run_benchmark({"centroid": NearestCentroid(2)}, tasks.sample_task)
+    by_itself = FewShotBenchmark(asked).run_benchmark({"centroid": NearestCentroid(2)}, tasks)
+    assert by_method["task_type"] == "arbitrage" and by_method["ways"] == 2 and by_method["left_out"] == {}
+    cells = [one["individual_results"]["centroid"]["run_results"] for one in (by_method, by_itself)]
+    assert list(cells[0]) == ["1shot_2way_1adapt", "2shot_2way_1adapt"] and cells[0] == cells[1]
+    assert tasks.drawn == 0  # the benchmark draws from a copy

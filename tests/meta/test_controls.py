@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from tradewind.meta.controls import BaseRate, ForecasterOnSupport, JointConfig, 
 from tradewind.meta.synthetic_tasks import RegimeTasks
 from tradewind.nets.device import reproducible
 
-TREES = {"trees": 20, "depth": 3, "leaf_rows": 1, "learning_rate": 0.3, "validation": 0.0}
+TREES: dict[str, Any] = {"trees": 20, "depth": 3, "leaf_rows": 1, "learning_rate": 0.3, "validation": 0.0}
 
 
 def net(inputs: int = 4, outputs: int = 2) -> nn.Module:
