@@ -192,6 +192,24 @@ def test_an_adapted_model_shares_no_memory() -> None:
     assert all(parameter.requires_grad for parameter in copied.parameters())
 
 
+def test_a_copy_is_that_of_deepcopy() -> None:
+    shared = nn.Linear(2, 2)
+    model = nn.ModuleDict({"twice": nn.Sequential(shared, nn.Dropout(0.3), shared), "lstm": nn.LSTM(2, 2), "norm": nn.BatchNorm1d(2)})
+    model.notes = ["a list", {"of": 1}]
+    model.eval()
+    model["lstm"].train()
+    copied, expected = with_weights(model, {}), copy.deepcopy(model)
+    assert str(copied) == str(expected)
+    assert copied.notes == model.notes
+    assert copied.notes is not model.notes
+    assert [module.training for module in copied.modules()] == [module.training for module in expected.modules()]
+    for (name, one), (other_name, other) in zip(copied.state_dict().items(), expected.state_dict().items(), strict=True):
+        assert name == other_name
+        assert torch.equal(one, other)
+    assert copied["twice"][0] is copied["twice"][2]  # type: ignore[index]
+    assert {id(module) for module in copied.modules()}.isdisjoint(id(module) for module in model.modules())
+
+
 def test_a_module_used_twice_is_left_as_it_was() -> None:
     layer = nn.Linear(2, 2)
     model = nn.Sequential(layer, nn.Tanh(), layer)

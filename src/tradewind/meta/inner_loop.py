@@ -247,15 +247,20 @@ class Unrolled:
                 outputs.append(ask(weights, query))
             return tuple(outputs)
 
+        def one_by_one() -> tuple[Tensor, ...]:
+            alone = [answers(forward, start, *task, 1) for task in zip(*inputs, strict=True)]
+            return tuple(torch.cat(outputs) for outputs in zip(*alone, strict=True))
+
         inputs = group["support_data"], group["support_labels"], group["query_data"]
-        if self.side_by_side and tasks > 1:
-            many = {name: weight.expand(tasks, *weight.shape) for name, weight in start.items()}
-            try:
-                return answers(abreast(forward), many, inputs[0], inputs[1].flatten(0, 1), inputs[2], tasks)
-            except RuntimeError:  # what is wrong with the model itself is raised again below
-                self.side_by_side = False
-        alone = [answers(forward, start, *task, 1) for task in zip(*inputs, strict=True)]
-        return tuple(torch.cat(outputs) for outputs in zip(*alone, strict=True))
+        if not self.side_by_side or tasks == 1:
+            return one_by_one()
+        many = {name: weight.expand(tasks, *weight.shape) for name, weight in start.items()}
+        try:
+            return answers(abreast(forward), many, inputs[0], inputs[1].flatten(0, 1), inputs[2], tasks)
+        except RuntimeError:
+            outputs = one_by_one()  # raises again what is wrong with the model itself
+            self.side_by_side = False
+            return outputs
 
     def adapted(self, data: Tensor, labels: Tensor, loss: LossName, rates: Rates, steps: int, trained: int) -> Weights:
         """The weights of one task's own after `steps`, those beyond the `trained` ones guarded."""
