@@ -95,7 +95,7 @@ def sample_losses(outputs: Tensor, labels: Tensor, loss: LossName) -> Tensor:
         except IndexError as error:
             raise DataError(f"a model that answers {outputs.shape[1]} classes was given others: {error}; raise its outputs") from error
     check_answers(outputs, labels, loss)
-    return (outputs - labels.reshape(outputs.shape)).square().flatten(1).mean(dim=1)
+    return (outputs - labels.reshape(outputs.shape)).square().reshape(len(outputs), -1).mean(dim=1)
 
 
 def accuracy(outputs: Tensor, labels: Tensor) -> float:
