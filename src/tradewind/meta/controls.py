@@ -68,8 +68,9 @@ class JointConfig:
 
 @final
 class JointTraining(MetaLearner):
-    """A net trained on all samples of all tasks as if they were one, then fine-tuned on a support, all of its weights.
+    """A net trained on the queries of all tasks as if they were one, then fine-tuned on a support, all of its weights.
 
+    Queries alone, as the outer loss of a learner: supports of as many samples of each class would teach it wrongly how often classes come.
     Three controls in one: never meta-trained it is the net trained from scratch, with `num_inner_steps` 0 the pretrained net that
     does not adapt. Several may share one `model`: what one learns the others know.
     """
@@ -84,10 +85,8 @@ class JointTraining(MetaLearner):
         return self.model
 
     def gradients(self, tasks: Sequence[Task]) -> dict[str, float]:
-        """`meta_loss`, here the mean over all samples of support and query alike, and `accuracy` for classes."""
-        data, labels = (
-            torch.cat([task[f"{part}_{what}"] for task in tasks for part in ("support", "query")]) for what in ("data", "labels")
-        )
+        """`meta_loss`, here the mean over the queries, not adapted to anything, and `accuracy` for classes."""
+        data, labels = (torch.cat([task[part] for task in tasks]) for part in ("query_data", "query_labels"))
         with drawing(self.config.seed, self.iterations):
             outputs = self.model(data)
         loss = sample_losses(outputs, labels, self.config.loss).mean()
