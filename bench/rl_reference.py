@@ -56,8 +56,10 @@ LANDER: dict[str, Any] = {
 SETTINGS = {
     ("CartPole-v1", "ppo"): Run(50_000, 8, POLICY),
     ("Acrobot-v1", "ppo"): Run(50_000, 8, POLICY),
-    **{("CartPole-v1", kind): Run(40_000, 4, VALUE) for kind in AGENTS[1:]},
-    **{("Acrobot-v1", kind): Run(80_000, 8, {**VALUE, "train_every": 8, "exploration": 0.3}, 8_000) for kind in AGENTS[1:]},
+    **{("CartPole-v1", kind): Run(40_000, 4, VALUE) for kind in AGENTS[1:4]},
+    ("CartPole-v1", "rainbow"): Run(60_000, 4, VALUE),
+    **{("Acrobot-v1", kind): Run(80_000, 8, {**VALUE, "train_every": 8, "exploration": 0.3}, 8_000) for kind in AGENTS[1:4]},
+    ("Acrobot-v1", "rainbow"): Run(60_000, 8, {**VALUE, "train_every": 8, "target_every": 25}),
     ("LunarLander-v3", "ppo"): Run(1_000_000, 16, LANDER, 50_000),
 }
 

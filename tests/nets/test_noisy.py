@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from tradewind.core.errors import SettingsError
 from tradewind.nets.checkpoint import net_state
-from tradewind.nets.noisy import SIGMA, NoisyLinear, redraw, silence
+from tradewind.nets.noisy import SIGMA, NoisyLinear, attach, draw, redraw, silence
 
 
 def test_by_hand() -> None:
@@ -72,6 +72,22 @@ def test_silence_and_fresh_noise() -> None:
     silence(layers)
     assert torch.equal(quiet, net(values))
     redraw([])
+
+
+def test_noise_can_be_kept_and_attached_again() -> None:
+    torch.manual_seed(5)
+    layers, values = [NoisyLinear(4, 8), NoisyLinear(8, 2)], torch.randn(3, 4)
+    net, noise = nn.Sequential(layers[0], nn.ReLU(), layers[1]), draw(layers, 3)
+    assert noise.shape == (3, 4 + 8 + 8 + 2)
+    attach(layers, noise)
+    first = net(values)
+    redraw(layers, 3)
+    assert not torch.equal(first, net(values))
+    attach(layers, noise)
+    assert torch.equal(first, net(values))
+    # Rows belong to rows: alone, each is answered as among the others.
+    attach(layers, noise[1:2])
+    assert torch.allclose(net(values[1:2]), first[1:2], atol=1e-6)
 
 
 def test_noise_is_drawn_from_the_seed_and_not_saved() -> None:

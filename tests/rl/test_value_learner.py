@@ -82,7 +82,8 @@ def test_an_agent_learns_to_walk(kind: str) -> None:
 def test_an_end_by_the_clock_is_bootstrapped_and_one_of_the_task_is_not(kind: str, n_step: int, terminates: bool) -> None:
     # The better action earns 1: that is all where the episode terminates, and 1 / (1 - .5) where it goes on.
     settings = {"discount": 0.5, "normalise_observations": False, "normalise_rewards": False, "learning_rate": 1e-2, "target_every": 20}
-    agent = MAKERS[kind](n_step=n_step, **settings)
+    # Drawn blindly now and then, also where noise explores: what is never tried is never known.
+    agent = MAKERS[kind](n_step=n_step, epsilon_start=1.0, epsilon_end=0.05, **settings)
     agent.learn(OneState(terminates), 2_000)
     gap = agent.conviction(np.ones((1, 1), dtype=np.float32))  # asked first: noise is silent from then on
     values = agent.values(agent.nets, torch.ones(1, 1)).detach()[0]

@@ -1,8 +1,9 @@
 """Linear layers whose weights carry learned noise: exploration that the net itself turns down where it is sure.
 
 Paper: Fortunato et al. 2018, https://arxiv.org/abs/1706.10295 (factorised Gaussian noise, section 3). Costs a pass over the weights
-where a batch shares its noise, a second product of matrices where each row has its own, and nothing where it is silent. Fails to explore
-where the layers before it are dead, and keeps its noise where no gradient comes: in states that are seldom drawn.
+where a batch shares its noise, a second product of matrices where each row has its own, and nothing where it is silent. Fails to learn
+where there is less to learn than noise: units that carry more noise than signal are turned off, and rectified ones do not come back. Keeps
+its noise where no gradient comes: in states that are seldom drawn.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch.nn import functional
 
 from tradewind.core.limits import number, whole
 
-__all__ = ["SIGMA", "NoisyLinear", "redraw", "silence"]
+__all__ = ["SIGMA", "NoisyLinear", "attach", "draw", "redraw", "silence"]
 
 SIGMA: Final = 0.5
 """The paper's first deviation of the noise, before the division by the square root of the number of inputs."""
@@ -25,7 +26,7 @@ SIGMA: Final = 0.5
 
 @final
 class NoisyLinear(nn.Module):
-    """(batch, inputs) -> (batch, outputs): a linear layer with weight mean + deviation * noise, silent until `redraw`.
+    """(batch, inputs) -> (batch, outputs): a linear layer with weight mean + deviation * noise, silent until `attach`.
 
     The noise of weight (j, i) is g(e_j) g(e_i) with g(e) = sign(e) sqrt(|e|): one e an input and an output, not one a weight. It is neither
     learned nor saved. `sigma` is the first deviation times the square root of `inputs`.
@@ -60,11 +61,19 @@ class NoisyLinear(nn.Module):
 
 def redraw(layers: Sequence[NoisyLinear], rows: int = 1) -> None:
     """New noise in `layers`, from torch's random state: one for a whole batch, or one for each of its `rows`."""
-    if not layers:
-        return
-    sizes = [size for layer in layers for size in reversed(layer.weight.shape)]
-    drawn = torch.randn(rows, sum(sizes), device=layers[0].weight.device)
-    parts = torch.split(drawn.sign() * drawn.abs().sqrt(), sizes, dim=1)
+    if layers:
+        attach(layers, draw(layers, rows))
+
+
+def draw(layers: Sequence[NoisyLinear], rows: int = 1) -> Tensor:
+    """(rows, inputs and outputs of all `layers`, one at least) noise for `attach`, from torch's random state."""
+    drawn = torch.randn(rows, sum(_sizes(layers)), device=layers[0].weight.device)
+    return drawn.sign() * drawn.abs().sqrt()
+
+
+def attach(layers: Sequence[NoisyLinear], noise: Tensor) -> None:
+    """Let `layers` answer under `noise` of `draw`, until another one: one row for a whole batch, or a row for each of its own."""
+    parts = torch.split(noise, _sizes(layers), dim=1)
     for layer, at_inputs, at_outputs in zip(layers, parts[::2], parts[1::2], strict=True):
         layer.noise = at_inputs, at_outputs
 
@@ -73,3 +82,7 @@ def silence(layers: Sequence[NoisyLinear]) -> None:
     """No noise in `layers`: they answer by the means of their weights."""
     for layer in layers:
         layer.noise = None
+
+
+def _sizes(layers: Sequence[NoisyLinear]) -> list[int]:
+    return [size for layer in layers for size in reversed(layer.weight.shape)]
