@@ -4,8 +4,8 @@ Paper: Hessel et al. 2018, https://arxiv.org/abs/1710.02298. Its parts: double (
 prioritised replay (Schaul et al. 2016), several steps (Sutton 1988), distributional (Bellemare et al. 2017), noisy nets (Fortunato et al.
 2018). Costs about twice what D3QN does. Fails where returns leave the support from `v_min` to `v_max`; in a support that is much wider
 than they are; and in runs of few updates of the older net. A new net's distribution is as wide as the support and narrows by discount **
-n_step with each update of the older net, no faster; while it is wide, actions hardly differ, and weights that carry more noise than
-that are turned off for good: at +-10, with updates every 250, four fifths of the streams of a 64-64 net died, and half of its gain with them.
+n_step with each update of the older net, no faster; while it is wide, actions hardly differ, and weights that carry more noise than that
+are turned off for good: at +-10, with updates every 250, four fifths of the streams of a 64-64 net died, and half of its gain with them.
 
 Departures from the paper: noise is held for some steps, for which see `hold`; the two streams have a hidden layer's width between them.
 """
