@@ -70,7 +70,7 @@ def test_an_episode_replayed_in_the_backtest_has_the_same_equity(
     env.reset()
     running: list[tuple[str, int, list[Any], list[float]]] = [(*env.locate(i)[:2], [], []) for i in range(4)]
     finished = []
-    for taken, (_, _, terminated, truncated, infos) in random_steps(env, 24, seed):
+    for taken, (_, _, terminated, truncated, infos) in random_steps(env, 90 if length is None else 24, seed):
         for i in range(4):
             running[i][2].append(taken[i])
             running[i][3].append(infos["equity"][i])
