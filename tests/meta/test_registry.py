@@ -101,7 +101,7 @@ def test_ones_own_learner_by_its_place(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_registering_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_TABLE", dict(registry._TABLE))
+    monkeypatch.setattr(registry.CATALOGUE, "entries", dict(registry.CATALOGUE.entries))
 
     def mine(model: nn.Module, rate: float = 0.1) -> MAML:
         """A learner of mine.

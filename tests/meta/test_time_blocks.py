@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradewind.core.errors import DataError
-from tradewind.meta.time_blocks import TimeBlocks, holm
+from tradewind.meta.time_blocks import TimeBlocks
+from tradewind.stats.skill import holm
 
 
 def test_episodes_that_begin_together_share_a_block_and_every_value_is_somewhere() -> None:

@@ -57,7 +57,7 @@ def test_ones_own_agent_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_registering_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_TABLE", dict(registry._TABLE))
+    monkeypatch.setattr(registry.CATALOGUE, "entries", dict(registry.CATALOGUE.entries))
 
     def mine(width: int = 8) -> PPO:
         """An agent of mine.

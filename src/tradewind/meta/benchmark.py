@@ -26,8 +26,9 @@ from tradewind.core.settings import choose, require
 from tradewind.meta.controls import Adapts
 from tradewind.meta.positions import net_returns, positions
 from tradewind.meta.tasks import KEYS, LossName, Task, accuracy, check_answers, check_tasks, sample_losses
-from tradewind.meta.time_blocks import TimeBlocks, holm
+from tradewind.meta.time_blocks import TimeBlocks
 from tradewind.stats.metrics import sharpe
+from tradewind.stats.skill import holm
 
 __all__ = ["TASK_TYPES", "EvaluationConfig", "FewShotBenchmark", "latest_shots"]
 

@@ -219,7 +219,6 @@ class LowRank:
     def _step(
         self, fast: Sequence[FastLayer], data: Tensor, targets: Tensor, loss: LossName, rate: float, recorded: bool
     ) -> list[FastLayer]:
-        taught: list[FastLayer] = []
         with torch.set_grad_enabled(recorded):
             trace = self._forward(fast, data)
             slopes = _loss_slopes(trace[-1][0], targets, loss, rate)
@@ -231,9 +230,7 @@ class LowRank:
                 if i:
                     slopes = fast[i].back(slopes)
         # In first order the lessons are constants; the weights that they move are not.
-        for now, lesson in zip(fast, reversed(lessons), strict=True):
-            taught.append(now.learned(*lesson))
-        return taught
+        return [layer.learned(*lesson) for layer, lesson in zip(fast, reversed(lessons), strict=True)]
 
 
 def plain_stack(model: nn.Module, names: Sequence[str]) -> LowRank | None:

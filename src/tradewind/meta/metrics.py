@@ -17,7 +17,7 @@ from tradewind.core.settings import require
 __all__ = ["MetaLearningMetrics"]
 
 RECENT: Final = 100
-"""How many of the newest entries `summary` takes for now."""
+"""How many of the newest entries `summary` counts as recent."""
 
 
 @final

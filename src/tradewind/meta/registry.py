@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
-from tradewind.core.errors import SettingsError
+from tradewind.core.catalogue import Catalogue, Entry, tuples
 from tradewind.core.limits import whole
-from tradewind.core.settings import build, choose, load, require
+from tradewind.core.settings import build
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,34 +19,38 @@ if TYPE_CHECKING:
 
 __all__ = ["configurable", "descriptions", "learner", "learners", "perceptron", "register"]
 
-Factory = Callable[..., "MetaLearner"]
+CATALOGUE: Final = Catalogue(
+    "learner",
+    "tradewind.meta",
+    {
+        "maml": Entry("maml:MAML:MAMLConfig", "weights from which a few gradient steps lead far; first order, ANIL, multi-step loss too"),
+        "reptile": Entry("reptile:Reptile:ReptileConfig", "moves towards where plain training on each task ends; no second derivatives"),
+        "meta-sgd": Entry("meta_sgd:MetaSGD:MetaSGDConfig", "MAML that also learns how fast each weight is to learn"),
+        "protonet": Entry("protonet:PrototypicalNetworks:ProtoNetConfig", "the nearest mean of embeddings; classes only"),
+        "matching": Entry("matching:MatchingNetworks:MatchingConfig", "the support's labels, weighted by likeness of embeddings"),
+        "cavia": Entry("cavia:CAVIA:CAVIAConfig", "adapts a few context numbers beside the inputs and no weight"),
+        "xtrend": Entry("xtrend:XTrend:XTrendConfig", "cross-attention from the bars at hand to a context set of past episodes"),
+    },
+    ("meta_train_step", "few_shot_adapt", "state", "restore"),
+    "a learner inherits from tradewind.meta.MetaLearner",
+)
 
 
 @final
 @dataclass(frozen=True)
-class _Entry:
-    """Where an algorithm and its config are, `module:Class:Config` or a user's own factory, and one line about it.
+class _Net:
+    """The setting that says how many numbers a learner's model answers, empty where it answers the outputs themselves, and the one that
+    says how many more inputs it reads than a sample has."""
 
-    `answers`: the setting that says how many numbers its model answers, empty where it answers the outputs themselves; `reads`: the
-    setting that says how many more inputs its model reads than a sample has.
-    """
-
-    home: str | Factory
-    description: str
     answers: str = ""
     reads: str = ""
 
 
-_TABLE: Final[dict[str, _Entry]] = {
-    "maml": _Entry("maml:MAML:MAMLConfig", "weights from which a few gradient steps lead far; first order, ANIL and multi-step loss too"),
-    "reptile": _Entry("reptile:Reptile:ReptileConfig", "moves towards where plain training on each task ends; no second derivatives"),
-    "meta-sgd": _Entry("meta_sgd:MetaSGD:MetaSGDConfig", "MAML that also learns how fast each weight is to learn"),
-    "protonet": _Entry("protonet:PrototypicalNetworks:ProtoNetConfig", "the nearest mean of embeddings; classes only", "embedding_dim"),
-    "matching": _Entry(
-        "matching:MatchingNetworks:MatchingConfig", "the support's labels, weighted by likeness of embeddings", "embedding_dim"
-    ),
-    "cavia": _Entry("cavia:CAVIA:CAVIAConfig", "adapts a few context numbers beside the inputs and no weight", reads="context_size"),
-    "xtrend": _Entry("xtrend:XTrend:XTrendConfig", "cross-attention from the bars at hand to a context set of past episodes", "width"),
+NETS: Final = {
+    "protonet": _Net("embedding_dim"),
+    "matching": _Net("embedding_dim"),
+    "cavia": _Net(reads="context_size"),
+    "xtrend": _Net("width"),
 }
 
 
@@ -59,30 +62,27 @@ def learner(name: str, model: nn.Module | int, ways: int | None = None, **config
     tasks are not to be checked for it. Lists become tuples, so that settings may come from JSON. Raises SettingsError, with the nearest
     known word, for an unknown name or setting, and for settings that cannot be.
     """
-    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    factory, wanted = _places(name)
-    if wanted is not None:
-        return _own(factory(model, build(wanted, settings, f"learner {name!r}"), ways), name)
-    return _own(build(partial(factory, model), settings, f"learner {name!r}"), name)
+    factory, wanted = CATALOGUE.find(name)
+    if wanted is None:
+        made = build(partial(factory, model), tuples(config), f"learner {name!r}")
+    else:
+        made = factory(model, build(wanted, tuples(config), f"learner {name!r}"), ways)
+    return cast("MetaLearner", CATALOGUE.checked(made, name))
 
 
 def learners() -> list[str]:
     """Every name that `learner` knows, those of gradients first, the registered ones last."""
-    return list(_TABLE)
+    return CATALOGUE.names()
 
 
 def descriptions() -> dict[str, str]:
     """One line about each name."""
-    return {name: entry.description for name, entry in _TABLE.items()}
+    return CATALOGUE.descriptions()
 
 
 def configurable(name: str) -> Mapping[str, Any]:
     """The settings that `learner(name, model)` takes, with their defaults; empty for a factory of your own."""
-    _, config = _places(name)
-    if config is None:
-        return {}
-    made = config()
-    return {field.name: getattr(made, field.name) for field in fields(made)}
+    return CATALOGUE.configurable(name)
 
 
 def perceptron(name: str, inputs: int, outputs: int, hidden: Sequence[int] = (64, 64), **config: Any) -> nn.Module:
@@ -97,9 +97,9 @@ def perceptron(name: str, inputs: int, outputs: int, hidden: Sequence[int] = (64
     whole(inputs=inputs, outputs=outputs)
     for width in hidden:
         whole(hidden=width)
-    settings, entry = {**configurable(name), **config}, _TABLE.get(name)
-    first = inputs + int(settings[entry.reads]) if entry and entry.reads else inputs
-    last = int(settings[entry.answers]) if entry and entry.answers else outputs
+    settings, entry = {**configurable(name), **config}, NETS.get(name, _Net())
+    first = inputs + int(settings[entry.reads]) if entry.reads else inputs
+    last = int(settings[entry.answers]) if entry.answers else outputs
     widths = [first, *hidden, last]
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
@@ -107,29 +107,6 @@ def perceptron(name: str, inputs: int, outputs: int, hidden: Sequence[int] = (64
     return nn.Sequential(*layers[:-1])
 
 
-def register(name: str, factory: Factory) -> None:
+def register(name: str, factory: Callable[..., MetaLearner]) -> None:
     """Let `learner(name, model, **config)` call `factory` as one of your own. Raises SettingsError when the name is taken by another."""
-    require(bool(name), "a learner needs a name that is not empty")
-    taken = _TABLE.get(name)
-    require(taken is None or taken.home is factory, f"the learner name {name!r} is taken; choose another")
-    first_line = (factory.__doc__ or "").strip().partition("\n")[0]
-    _TABLE[name] = _Entry(factory, first_line or f"{factory.__module__}.{factory.__qualname__}")
-
-
-def _places(name: str) -> tuple[Factory, Callable[..., Any] | None]:
-    """What makes the learner, and the class of its config where it takes one object of that."""
-    home = load(name) if ":" in name else choose(name, _TABLE, "learner").home
-    if not isinstance(home, str):
-        return cast(Factory, home), getattr(home, "Config", None)
-    module_name, class_name, config_name = home.split(":")
-    module = importlib.import_module(f"tradewind.meta.{module_name}")
-    return getattr(module, class_name), getattr(module, config_name)
-
-
-def _own(made: Any, name: str) -> MetaLearner:
-    wanted = ("meta_train_step", "few_shot_adapt", "state", "restore")
-    lacking = [method for method in wanted if not callable(getattr(made, method, None))]
-    if lacking:
-        kinds = "a learner inherits from tradewind.meta.MetaLearner"
-        raise SettingsError(f"{name} makes a {type(made).__name__}, which lacks {', '.join(lacking)}; {kinds}")
-    return cast("MetaLearner", made)
+    CATALOGUE.register(name, factory)

@@ -10,19 +10,17 @@ interval at all.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tradewind.core.errors import DataError
 from tradewind.core.types import Array, Times
 from tradewind.stats.bootstrap import block_length, bootstrap_means
 from tradewind.stats.comparison import DieboldMariano, diebold_mariano, loss_interval
 
-__all__ = ["TimeBlocks", "holm"]
+__all__ = ["TimeBlocks"]
 
 LEAST: Final = 8
 """Blocks under which nothing is said of chance."""
@@ -90,16 +88,3 @@ class TimeBlocks:
     def _block(self, rows: Array) -> float:
         """Mean length of a bootstrap's blocks, in rows; two or more where neighbours overlap."""
         return max(2.0 if self.timed else 1.0, block_length(rows))
-
-
-def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
-    """(comparison,) adjusted p-values that hold for all comparisons together, however they depend on each other; NaN stays and counts not.
-
-    Holm (1979): the k-th smallest of m times m - k + 1, at least those before it, at most 1.
-    """
-    given = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(len(given), np.nan)
-    told = np.flatnonzero(~np.isnan(given))
-    order = told[np.argsort(given[told], kind="stable")]
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(given[order] * np.arange(len(order), 0, -1)))
-    return adjusted

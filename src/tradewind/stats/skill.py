@@ -25,6 +25,7 @@ __all__ = [
     "deflated_sharpe",
     "expected_max_sharpe",
     "haircut_sharpe",
+    "holm",
     "lo_sharpe_error",
     "min_backtest_length",
     "min_track_record",
@@ -127,11 +128,18 @@ def _bonferroni(p: Array, trials: float) -> Array:
     return np.asarray(np.minimum(1.0, trials * p))
 
 
-def _holm(p: Array, trials: float) -> Array:
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate((trials - np.arange(len(p))) * p[order])
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(1.0, stepped)
+def holm(p: ArrayLike, trials: float | None = None) -> Array:
+    """(test,) p-values adjusted so that they hold for all of `trials` tests together (None: as many as are told), however they depend.
+
+    The k-th smallest times trials - k + 1, no less than those before it, at most 1; NaN stays and counts not. Source: Holm 1979,
+    https://www.jstor.org/stable/4615733.
+    """
+    given = np.asarray(p, dtype=np.float64)
+    told = np.flatnonzero(~np.isnan(given))
+    order = told[np.argsort(given[told], kind="stable")]
+    count = len(order) if trials is None else trials
+    adjusted = np.full(len(given), np.nan)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate((count - np.arange(len(order))) * given[order]))
     return adjusted
 
 
@@ -145,7 +153,7 @@ def _bhy(p: Array, trials: float) -> Array:
     return adjusted
 
 
-_ADJUSTMENTS: Final = {"bonferroni": _bonferroni, "holm": _holm, "bhy": _bhy}
+_ADJUSTMENTS: Final = {"bonferroni": _bonferroni, "holm": holm, "bhy": _bhy}
 
 
 def haircut_sharpe(sharpes: ArrayLike, n: float, method: Literal["bonferroni", "holm", "bhy"] = "bhy", trials: int | None = None) -> Array:
