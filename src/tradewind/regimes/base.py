@@ -23,8 +23,9 @@ __all__ = ["RegimeFilter", "Regimes", "Watch"]
 @final
 @dataclass(frozen=True, eq=False)
 class Regimes:
-    """The regime of each bar: `probabilities` (time, symbol, regime) over `names`, which sum to one; NaN before the filter is warm and where
-    a symbol has no bar. `open_time` and `known` (time,) are those of the bars.
+    """The regime of each bar: `probabilities` (time, symbol, regime) over `names`, which sum to one.
+
+    NaN before the filter is warm and where a symbol has no bar. `open_time` and `known` (time,) are those of the bars.
     """
 
     names: tuple[str, ...]
@@ -48,7 +49,7 @@ class Regimes:
     @property
     def current(self) -> NDArray[np.int64]:
         """(time, symbol) the most probable regime of each bar by its number in `names`, the first of equals; -1 where there is none."""
-        missing = np.isnan(self.probabilities).any(axis=2)
+        missing: NDArray[np.bool_] = np.asarray(np.isnan(self.probabilities).any(axis=2))
         return np.where(missing, -1, np.where(missing[:, :, None], 0.0, self.probabilities).argmax(axis=2)).astype(np.int64)
 
 
