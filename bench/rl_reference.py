@@ -51,6 +51,8 @@ POLICY: dict[str, Any] = {"hidden": (64, 64), "rollout": 1_024, "learning_rate":
 VALUE: dict[str, Any] = {"hidden": (64, 64), "batch": 64, "learning_rate": 1e-3, "n_step": 3}
 SWING: dict[str, Any] = {**VALUE, "train_every": 8, "target_every": 25}
 """What reaching the goal is worth comes to the first of its 80 steps by three of them with each update of the older net."""
+DUELING: dict[str, Any] = {**VALUE, "train_every": 2, "target_every": 100}
+"""How good it is to be here falls for all actions alike while no goal was seen; to tell them apart takes more updates."""
 LANDER: dict[str, Any] = {
     "hidden": (64, 64), "rollout": 16_384, "epochs": 4, "discount": 0.999, "gae_lambda": 0.98, "entropy_weight": 0.01
 }  # fmt: skip
@@ -60,7 +62,8 @@ SETTINGS = {
     ("Acrobot-v1", "ppo"): Run(50_000, 8, POLICY),
     **{("CartPole-v1", kind): Run(40_000, 4, VALUE) for kind in AGENTS[1:4]},
     ("CartPole-v1", "rainbow"): Run(60_000, 4, VALUE),
-    **{("Acrobot-v1", kind): Run(80_000, 8, {**SWING, "exploration": 0.3}, 8_000) for kind in AGENTS[1:4]},
+    ("Acrobot-v1", "double-dqn"): Run(80_000, 8, {**SWING, "exploration": 0.3}, 8_000),
+    **{("Acrobot-v1", kind): Run(80_000, 8, {**DUELING, "exploration": 0.3}, 8_000) for kind in AGENTS[2:4]},
     ("Acrobot-v1", "rainbow"): Run(60_000, 8, SWING),
     ("LunarLander-v3", "ppo"): Run(1_000_000, 16, LANDER, 50_000),
 }
