@@ -16,10 +16,10 @@ import tradewind
 ROOT = Path(tradewind.__file__).parent
 FLOORS = {
     "core": 1,
-    **dict.fromkeys(("data", "features", "labels", "nets", "simulate", "stats"), 2),
+    **dict.fromkeys(("data", "features", "labels", "nets", "simulate", "stats", "regimes", "portfolio"), 2),
     **dict.fromkeys(("models", "venues", "rl", "meta"), 3),
     **dict.fromkeys(("engine", "strategies"), 4),
-    **dict.fromkeys(("evaluate", "checks", "serve"), 5),
+    **dict.fromkeys(("evaluate", "checks", "serve", "ensemble"), 5),
     **dict.fromkeys(("cli", "__main__"), 6),
 }
 PURE = {
@@ -27,6 +27,8 @@ PURE = {
     "labels": {"numba"},
     "simulate": {"numba"},
     "stats": {"numba", "scipy"},
+    "regimes": {"numba"},
+    "portfolio": {"numba"},
     "nets": {"numba", "torch"},
     "rl": {"numba", "torch", "gymnasium"},
     "meta": {"numba", "torch"},
@@ -55,7 +57,7 @@ WRITERS = {
 WRITING = {"np.save", "json.dump", "os.replace", "os.rename", "shutil.move", "shutil.copy", "shutil.copyfile"}
 MODERN_RANDOM = {"Generator", "SeedSequence", "default_rng", "BitGenerator", "PCG64", "Philox"}
 HOOKS = {"Strategy", "Forecaster"}
-ALGORITHMS = ("stats", "labels", "nets", "models", "features", "simulate")
+ALGORITHMS = ("stats", "labels", "nets", "models", "features", "simulate", "regimes", "portfolio")
 # fmt: off
 PLUMBING = {
     "__init__.py", "base.py", "registry.py", "account.py", "batch.py", "catalog.py", "checkpoint.py", "contributions.py", "costs.py",
@@ -177,6 +179,18 @@ def test_imports_point_down() -> None:
             elif floor(target) > floor(module):
                 broken.append(f"{short(path)}:{line} (floor {floor(module)}) imports {target} (floor {floor(target)})")
     report(broken)
+
+
+def test_the_ensemble_stands_under_those_who_judge_it() -> None:
+    judges = {"evaluate", "checks", "serve"}
+    report(
+        [
+            f"{short(path)}:{line} imports {target}"
+            for path in files("ensemble")
+            for line, target, _ in house_imports(path, typing=True)
+            if target.partition(".")[2].partition(".")[0] in judges
+        ]
+    )
 
 
 def test_no_import_circles() -> None:
@@ -454,6 +468,7 @@ def test_kernels_call_kernels_of_their_own_file() -> None:
         ("def f():\n    'doc'\n", "test_public_names_are_listed"),
         ("class A(ABC):\n    def f(self): ...\nclass B(A):\n    def f(self): ...\n", "test_no_implemented_method_is_overridden"),
         ("def f(): ...\n", "test_every_module_and_public_name_is_documented"),
+        ("from tradewind.evaluate import run\n", "test_the_ensemble_stands_under_those_who_judge_it"),
         ("from tradewind.stats import broken\nimport tradewind.stats\n", "test_no_import_circles"),
         ("class OrderManager: ...\n", "test_names_are_the_fields_own"),
         ("def f():\n    from tradewind.models.base import Forecaster\n", "test_imports_point_down"),
@@ -468,10 +483,11 @@ def test_kernels_call_kernels_of_their_own_file() -> None:
 def test_each_rule_can_fail(code: str, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that breaks a rule, put into a house of its own, is found: no test here is blind."""
     house = tmp_path / "tradewind"
-    (house / "stats").mkdir(parents=True)
+    package = "ensemble" if "ensemble" in rule else "stats"
+    (house / package).mkdir(parents=True)
     (house / "__init__.py").write_text("")
-    (house / "stats" / "broken.py").write_text(code)
-    (house / "stats" / "__init__.py").write_text("from tradewind.stats import broken\n" if "circles" in rule else "")
+    (house / package / "broken.py").write_text(code)
+    (house / package / "__init__.py").write_text("from tradewind.stats import broken\n" if "circles" in rule else "")
     monkeypatch.setitem(globals(), "ROOT", house)
     monkeypatch.setitem(globals(), "MODULES", {name_of(path): path for path in files()})
     with pytest.raises(AssertionError):

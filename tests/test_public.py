@@ -40,7 +40,7 @@ PUBLIC = [
     "CompareSettings", "Costs", "Features", "Forecast", "Forecaster", "Labels", "Market", "Outcome",
     "Portfolio", "State", "Strategy", "Target", "TradewindError", "View", "backtest",
     "checks", "compare", "data", "evaluate", "explain", "features", "forecaster", "forecasters", "labels",
-    "meta", "rl",
+    "meta", "regimes", "rl",
     "stats", "strategies", "strategy", "sweep", "synthetic", "tune", "walk_forward", "__version__",
 ]
 # fmt: on

@@ -18,7 +18,8 @@ Factory = Callable[..., Any]
 @final
 @dataclass(frozen=True)
 class Entry:
-    """Where a class and its config are, `module:Class:Config` inside the catalogue's package, or a factory; and one line about it."""
+    """Where a class and its config are, `module:Class:Config` inside the catalogue's package (`module:Class` where the class takes its
+    settings as keywords), or a factory; and one line about it."""
 
     home: str | Factory
     description: str
@@ -56,9 +57,9 @@ class Catalogue:
         home = load(name) if ":" in name else choose(name, self.entries, self.kind).home
         if not isinstance(home, str):
             return home, getattr(home, "Config", None)
-        module_name, class_name, config_name = home.split(":")
+        module_name, class_name, *config_name = home.split(":")
         module = importlib.import_module(f"{self.package}.{module_name}")
-        return getattr(module, class_name), getattr(module, config_name)
+        return getattr(module, class_name), getattr(module, config_name[0]) if config_name else None
 
     def configurable(self, name: str) -> Mapping[str, Any]:
         """The settings of what `name` makes, with their defaults; empty where it has no config."""

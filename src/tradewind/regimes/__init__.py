@@ -1,0 +1,31 @@
+"""Regimes: what kind of market each symbol is in, told bar by bar from the past alone, by rules or by learned detectors."""
+
+# ruff: noqa: F401
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from tradewind.regimes.base import RegimeFilter, Regimes, Watch
+    from tradewind.regimes.registry import descriptions, detector, detectors, register
+
+_HOMES: Final = {
+    "RegimeFilter": "base",
+    "Regimes": "base",
+    "Watch": "base",
+    "descriptions": "registry",
+    "detector": "registry",
+    "detectors": "registry",
+    "register": "registry",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tradewind.regimes' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"tradewind.regimes.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
