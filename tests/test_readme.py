@@ -36,6 +36,27 @@ def test_an_agent_by_hand_learns_and_acts(tmp_path: Path) -> None:
     assert done.stdout == "(1,) True\n"
 
 
+def test_a_meta_learner_by_hand_adapts(tmp_path: Path) -> None:
+    asked = blocks("python")[3].replace("range(100)", "range(3)") + '\nprint(tuple(adapted(task["query_data"]).shape), s.warmup > 0)'
+    done = subprocess.run([sys.executable, "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(15, 3) True\n"
+
+
+def test_the_quick_start_of_few_shot_runs(tmp_path: Path) -> None:
+    page = (README.parent / "docs" / "few_shot.md").read_text(encoding="utf-8")
+    quick = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    own = "market = tw.synthetic.noise(bars=3000, symbols=3).market\nimport dataclasses\n"
+    own += "market = dataclasses.replace(market, symbols=('BTCUSDT', 'ETHUSDT', 'ADAUSDT'))\n# 3."
+    asked = (
+        quick.replace("# 3.", own).replace("range(1000)", "range(2)")
+        + "\nprint(predictions.shape[1], model[0].in_features == tasks.shape[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "3 True\n"
+
+
 def test_your_own_strategy_passes(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", blocks("python")[3]], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", blocks("python")[4]], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

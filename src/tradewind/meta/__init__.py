@@ -1,7 +1,5 @@
 """Few-shot learning: meta-learners that adapt to a new market in a handful of bars, their tasks, tools and benchmark."""
 
-# ruff: noqa: F401 - the names below are for type checkers alone
-
 from __future__ import annotations
 
 import importlib
