@@ -200,7 +200,7 @@ def table(asked: argparse.Namespace) -> None:
         columns += [("net_return", cells[-1])]
         places = f"Learned on {', '.join(told['train_symbols'])}; judged on {', '.join(told['test_symbols'])}"
         print(f"{places}: {results['episodes']} episodes in {results['blocks']} blocks of time.\n")
-        print("| row | " + " | ".join(f"{HEADS[metric]}, {_numbers(one)[0]} shots" for metric, one in columns) + " |")
+        print("| row | " + " | ".join(f"{HEADS[metric]}, {_shots(one)}" for metric, one in columns) + " |")
         print("|---" * (len(columns) + 1) + "|")
         better = _better(told)
         for name in [one for one in ORDER if one in individual]:
@@ -217,6 +217,11 @@ def _better(told: Mapping[str, Any]) -> dict[tuple[str, str, str], str | None]:
 
 def _numbers(cell: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", cell)]
+
+
+def _shots(cell: str) -> str:
+    count = _numbers(cell)[0]
+    return f"{count} shot{'s' if count > 1 else ''}"
 
 
 def _told(value: Mapping[str, Any] | None, metric: str) -> str:
