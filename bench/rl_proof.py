@@ -64,7 +64,7 @@ class Schooling:
 ON_POLICY: Final = Schooling(150_000, 64, {"hidden": (64, 64), "rollout": 8_192, "batch": 512, "learning_rate": 1e-3})
 OFF_POLICY: Final = Schooling(40_000, 32, {"hidden": (64, 64)})
 # Its own default nets; returns over one step, since three count what noise costs where trading is dear (a share of 0 at a cost of .30).
-RAINBOW: Final = Schooling(20_000, 32, {"n_step": 1})
+RAINBOW: Final = Schooling(40_000, 32, {"n_step": 1})
 
 
 def schooling(name: str) -> Schooling:
