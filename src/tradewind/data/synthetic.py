@@ -20,9 +20,10 @@ from tradewind.core.seeds import generator
 from tradewind.core.settings import require
 from tradewind.core.types import Array, Targets
 from tradewind.data import synthetic_paths as paths
+from tradewind.data import synthetic_regimes as labelled
 from tradewind.data import synthetic_signals as signals
 
-__all__ = ["Oracle", "Synthetic", "flat", "gappy", "noise", "planted", "switching"]
+__all__ = ["Oracle", "Synthetic", "flat", "gappy", "noise", "planted", "regimes", "switching"]
 
 VOLATILITY: Final = 1.0
 """Annual volatility of planted and noise markets: 100 %, that of a large alternative coin."""
@@ -151,6 +152,25 @@ def switching(
     }
     knows = "the two regimes' means, volatilities and probabilities of staying, not which one rules"
     return Synthetic(market, Oracle(targets, long_run, _realised(market, targets, cost), knows, parameters, states))
+
+
+def regimes(
+    bars: int = 20_000, timeframe: str = "1h", seed: int = 1, symbols: int = 1, fee_bps: float = 10.0, slippage_bps: float = 2.0
+) -> Synthetic:
+    """A market that goes through the seven regimes; `oracle.states` (time,) says which, by number in `tradewind.regimes.SEVEN`.
+
+    How each regime moves stands in `data/synthetic_regimes.py`. All symbols share the regime and have shocks of their own. The oracle
+    knows the regime of each bar, not when it ends: it holds the side on which the next bar is expected to go if the regime lasts.
+    """
+    step = _require_size(bars, timeframe, symbols)
+    cost = (fee_bps + slippage_bps) * _BASIS_POINT
+    path = labelled.labelled(bars, symbols, _per_bar(step), seed)
+    targets = labelled.sides(path.mean)
+    market = _market("REGIMES", path.logs, path.volatility, step, seed)
+    long_run = labelled.sharpe(symbols, _per_bar(step), cost) * _periods(step) ** 0.5
+    knows = "the regime of each bar and how it moves, not when it ends"
+    realised = _realised(market, targets, cost)
+    return Synthetic(market, Oracle(targets, long_run, realised, knows, {}, path.states, np.expm1(path.mean)))
 
 
 def flat(bars: int = 1_000, timeframe: str = "1h", seed: int = 1, symbols: int = 1) -> Synthetic:

@@ -1,6 +1,5 @@
 """Regimes: what kind of market each symbol is in, told bar by bar from the past alone, by rules or by learned detectors."""
 
-# ruff: noqa: F401
 from __future__ import annotations
 
 import importlib
@@ -8,15 +7,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from tradewind.regimes.base import RegimeFilter, Regimes, Watch
+    from tradewind.regimes.mapping import FOUR, SEVEN, SIX, mapped, matrix
     from tradewind.regimes.registry import descriptions, detector, detectors, register
+    from tradewind.regimes.rules import RegimeRules
 
 _HOMES: Final = {
+    "FOUR": "mapping",
     "RegimeFilter": "base",
+    "RegimeRules": "rules",
     "Regimes": "base",
+    "SEVEN": "mapping",
+    "SIX": "mapping",
     "Watch": "base",
     "descriptions": "registry",
     "detector": "registry",
     "detectors": "registry",
+    "mapped": "mapping",
+    "matrix": "mapping",
     "register": "registry",
 }
 
