@@ -7,6 +7,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any, Final, cast, final
 
 from tradewind.core.protocols import Strategy
@@ -31,8 +32,12 @@ class _Entry:
     def factory(self) -> Factory:
         if not isinstance(self.home, str):
             return self.home
-        module, _, attribute = self.home.partition(":")
-        return cast(Factory, getattr(importlib.import_module(f"tradewind.strategies.{module}"), attribute))
+        return cast(Factory, getattr(self.module(), self.home.partition(":")[2]))
+
+    def module(self) -> ModuleType:
+        """The module that the strategy is in: of this package, or of another one, called by its full name."""
+        place = str(self.home).partition(":")[0]
+        return importlib.import_module(place if "." in place else f"tradewind.strategies.{place}")
 
 
 _FORECASTING: Final = "forecasting:Forecasting"
@@ -125,7 +130,18 @@ _TABLE: Final[dict[str, _Entry]] = {
     "few-shot": _Entry(
         "few_shot:FewShot", "a meta-learner that adapts to the latest bars as it walks, fitted every fourth fold", {"refit_every": 4}
     ),
+    "regime-specific": _Entry(
+        _FORECASTING,
+        "a logistic regression for each of the seven regimes, mixed by their probabilities",
+        {"forecaster": "regime-specific", "features": "relative+regime"},
+    ),
+    "regime-gate": _Entry("regime_gate:RegimeGate", "another strategy, held only in the regimes that it is meant for"),
+    "by-regime": _Entry("by_regime:ByRegime", "a strategy for each regime, weighted by how probable the regime is"),
     "mix": _Entry("mix:Mix", "the mean of other strategies, each with its own paper book"),
+    "ensemble": _Entry(
+        "tradewind.ensemble.ensemble:Ensemble",
+        "other strategies, trusted bar by bar as the regime and their records say, each with a paper book",
+    ),
 }
 
 
@@ -167,8 +183,7 @@ def space(name: str, **settings: Any) -> Space:
         return _forecasting_space(_merged(entry.preset, settings))
     if not isinstance(entry.home, str):
         return cast(Space, getattr(entry.home, "space", {}))
-    module = importlib.import_module(f"tradewind.strategies.{entry.home.partition(':')[0]}")
-    return cast(Space, getattr(module, "SPACES", {}).get(name, {}))
+    return cast(Space, getattr(entry.module(), "SPACES", {}).get(name, {}))
 
 
 def _forecasting_space(settings: Mapping[str, Any]) -> Space:
