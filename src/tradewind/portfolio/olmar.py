@@ -1,8 +1,8 @@
 """Moving average reversion: expects each price back at its moving average, and moves until that would grow the portfolio by epsilon.
 
 Paper: Li & Hoi (2012) https://arxiv.org/abs/1206.4626, OLMAR-1. Before `window` prices are there, the average is over those that are.
-Cost: a sort of the assets a row. Fails where prices trend, and under costs: it turns over most of the portfolio every row, and the published
-wealth is before them.
+Cost: a sort of the assets a row. Fails where prices trend, and under costs: it turns over most of the portfolio every row, and the
+published wealth is before them.
 """
 
 from __future__ import annotations

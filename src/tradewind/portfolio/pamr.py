@@ -1,8 +1,8 @@
 """Passive aggressive mean reversion: sells what rose until the last row would have grown the portfolio by no more than epsilon.
 
 Paper: Li, Zhao, Hoi & Gopalkrishnan (2012) https://doi.org/10.1007/s10994-012-5281-z.
-Cost: a sort of the assets a row. Fails where prices trend, and under costs: it turns over most of the portfolio every row, and the published
-wealth is before them.
+Cost: a sort of the assets a row. Fails where prices trend, and under costs: it turns over most of the portfolio every row, and the
+published wealth is before them.
 """
 
 from __future__ import annotations
