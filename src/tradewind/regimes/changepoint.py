@@ -90,7 +90,7 @@ class Changepoint(Recursive):
     name: ClassVar[str] = "bocpd"
     names = ("calm", "turbulent", "changed")
 
-    def __init__(self, hazard: float = 0.004, runs: int = 200, recent: int = 5, strength: float = 10.0, shape: float = 2.0) -> None:
+    def __init__(self, hazard: float = 0.004, runs: int = 100, recent: int = 5, strength: float = 10.0, shape: float = 2.0) -> None:
         fraction(zero=True, hazard=hazard)
         whole(runs=runs, recent=recent)
         number(strength=strength, shape=shape)

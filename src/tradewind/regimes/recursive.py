@@ -1,12 +1,13 @@
 """`Recursive`: filters whose whole past is one row of numbers a symbol, so that a bar costs the same however long the history is.
 
 A subclass learns parameters from the bars of one symbol and moves memories forward through bars; everything else is the same for all: each
-symbol has parameters of its own, `filter` is the recursion over all bars, a watch the same over one.
+symbol has parameters of its own, `filter` is the recursion over all bars, a watch the same over one. Costs two copies of the memories a
+state. Fails, with an error, for a symbol that was not in the training part.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Self, TypeAlias, final
 
@@ -67,7 +68,7 @@ class MemoryWatch:
         return self
 
 
-class Recursive(RegimeFilter):
+class Recursive(RegimeFilter, ABC):
     """A filter of returns with parameters for each symbol by itself. A symbol with too few bars in the training part is never answered."""
 
     _symbols: tuple[str, ...] | None = None
