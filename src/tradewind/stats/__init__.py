@@ -1,5 +1,6 @@
 """Statistics that say what a record is worth: metrics, scores of forecasts, skill, bootstrap, SPA and PBO. Needs numpy, numba and scipy."""
 
+from tradewind.stats import drift
 from tradewind.stats.bootstrap import block_length, bootstrap_interval, bootstrap_means, bootstrap_sharpes, resample
 from tradewind.stats.comparison import DieboldMariano, diebold_mariano, loss_interval
 from tradewind.stats.conformal import (
@@ -79,6 +80,7 @@ __all__ = [
     "diebold_mariano",
     "drawdown",
     "drawdown_bars",
+    "drift",
     "expected_max_sharpe",
     "haircut_sharpe",
     "hit_rate",
