@@ -22,15 +22,14 @@ from tradewind.core.types import Array, Targets
 from tradewind.data import synthetic_paths as paths
 from tradewind.data import synthetic_regimes as labelled
 from tradewind.data import synthetic_signals as signals
+from tradewind.data import synthetic_switching as switches
 
-__all__ = ["Oracle", "Synthetic", "flat", "gappy", "noise", "planted", "regimes", "switching"]
+__all__ = ["Oracle", "Synthetic", "flat", "gappy", "noise", "planted", "regimes", "switching", "three_regimes"]
 
 VOLATILITY: Final = 1.0
 """Annual volatility of planted and noise markets: 100 %, that of a large alternative coin."""
 
-REGIME_MEAN: Final = (0.000615, -0.000785)
-REGIME_VOLATILITY: Final = (0.007759, 0.017396)
-REGIME_STAY: Final = (0.997884, 0.988018)
+REGIME_MEAN, REGIME_VOLATILITY, REGIME_STAY = switches.MEAN, switches.VOLATILITY, switches.STAY
 """The two-state model of monthly S&P 500 returns of Hardy (2001, https://doi.org/10.1080/10920277.2001.10595984), at 20 days a month."""
 
 _START: Final = parse_time("2001-01-01")
@@ -142,16 +141,33 @@ def switching(
     """
     step = _require_size(bars, timeframe, symbols)
     cost = (fee_bps + slippage_bps) * _BASIS_POINT
-    logs, volatility, states, targets = _regime_paths(bars, symbols, seed)
-    market = _market("SWITCHING", logs, volatility, step, seed)
-    long_run = _regime_sharpe(symbols, cost) * _periods(step) ** 0.5
+    path = switches.two_states(bars, symbols, seed)
+    market = _market("SWITCHING", path.logs, path.volatility, step, seed)
+    long_run = switches.two_sharpe(symbols, cost) * _periods(step) ** 0.5
     parameters = {
         f"{name}_{state}": values[state]
         for name, values in (("mean", REGIME_MEAN), ("volatility", REGIME_VOLATILITY), ("stay", REGIME_STAY))
         for state in (0, 1)
     }
     knows = "the two regimes' means, volatilities and probabilities of staying, not which one rules"
-    return Synthetic(market, Oracle(targets, long_run, _realised(market, targets, cost), knows, parameters, states))
+    return Synthetic(market, Oracle(path.targets, long_run, _realised(market, path.targets, cost), knows, parameters, path.states))
+
+
+def three_regimes(
+    bars: int = 20_000, timeframe: str = "1h", seed: int = 1, symbols: int = 1, observable: bool = True, cost_bps: float = 12.0
+) -> Synthetic:
+    """Three regimes, `oracle.states` (time,) 0 to 2: a slow trend, a reversion, a fast trend, with volatilities 1 : 3 : 9 and mean stays of
+    500 bars, or with `observable` false with the same volatility in all. What they are stands in `data/synthetic_switching.py`.
+
+    All symbols share the regime and have shocks of their own. The oracle knows the regime of each bar, not when it ends, and holds what
+    the rule that suits it does, paying `cost_bps` a unit of turnover.
+    """
+    step = _require_size(bars, timeframe, symbols)
+    path = switches.three_regimes(bars, symbols, _per_bar(step), seed, observable)
+    market = _market("THREE", path.logs, path.volatility, step, seed)
+    worth = switches.three_sharpe(symbols, _per_bar(step), observable, cost_bps * _BASIS_POINT) * _periods(step) ** 0.5
+    realised, knows = _realised(market, path.targets, cost_bps * _BASIS_POINT), "the regime of each bar, not when it ends"
+    return Synthetic(market, Oracle(path.targets, worth, realised, knows, {}, path.states, np.expm1(path.mean)))
 
 
 def regimes(
@@ -287,17 +303,6 @@ def _noise_paths(bars: int, symbols: int, step: int, seed: int) -> tuple[Array, 
     return logs, volatility
 
 
-def _regime_paths(bars: int, symbols: int, seed: int) -> tuple[Array, Array, NDArray[np.int64], Targets]:
-    random = generator(seed, "switching", "shocks")
-    mean, deviation, stay = (np.asarray(values) for values in (REGIME_MEAN, REGIME_VOLATILITY, REGIME_STAY))
-    states = paths.markov(random.random(bars), stay)
-    returns = mean[states][:, None] + deviation[states][:, None] * random.standard_normal((bars, symbols))
-    direction = paths.regime_direction(returns, mean, deviation, stay)
-    logs = np.concatenate([np.zeros((1, symbols)), np.cumsum(np.log1p(returns), axis=0)])
-    targets = np.repeat(direction[:, None] / symbols, symbols, axis=1)
-    return logs, np.repeat(deviation[states][:, None], symbols, axis=1), states, targets
-
-
 def _realised(market: Market, targets: Targets, cost: float) -> float:
     returns = market.close / market.open - 1.0
     net, _ = paths.hold(returns, returns, targets, cost)
@@ -328,12 +333,3 @@ def _calibrate(sharpe: float, lookback: int, volatility: float, periods: float, 
         if abs(error) < 1e-4:
             break
     return drift
-
-
-@lru_cache(maxsize=16)
-def _regime_sharpe(symbols: int, cost: float) -> float:
-    """Per bar, net: what the filter earns over a quarter of a million bars, counted by the mean of the regime that really ruled."""
-    logs, _, states, targets = _regime_paths(_CALIBRATION_BARS, symbols, 0)
-    mean = np.repeat(np.asarray(REGIME_MEAN)[states][:, None], symbols, axis=1)
-    net, foreseen = paths.hold(np.expm1(np.diff(logs, axis=0)), mean, targets, cost)
-    return _ratio(foreseen, net)

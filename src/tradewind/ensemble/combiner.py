@@ -210,13 +210,8 @@ class Combiner:
 
     def _check(self, evidence: Evidence) -> None:
         count, width = len(self.members), len(self.symbols)
-        expected = {
-            "returns": (count,),
-            "wanted": (count, width),
-            "held": (count, width),
-            "awake": (count,),
-            "regime": (len(self.regimes),),
-        }
+        expected: dict[str, tuple[int, ...]] = {"returns": (count,), "awake": (count,), "regime": (len(self.regimes),)}
+        expected |= {"wanted": (count, width), "held": (count, width)}
         for name, shape in expected.items():
             found = np.shape(getattr(evidence, name))
             if found != shape:

@@ -107,8 +107,8 @@ class EnsembleConfig:
         )
         require(
             not self.meta_learning_enabled or self.performance_prediction_window * 4 <= self.meta_lookback,
-            f"meta_lookback is {self.meta_lookback} bars, fewer than four windows of {self.performance_prediction_window}; nothing is learned "
-            "from so little",
+            f"meta_lookback is {self.meta_lookback} bars, fewer than four windows of {self.performance_prediction_window}: too little to "
+            "learn from; make it longer, or set meta_learning_enabled to false",
         )
 
     def to_dict(self) -> dict[str, Any]:

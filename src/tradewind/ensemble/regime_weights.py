@@ -78,14 +78,14 @@ class RegimeWeights:
         return min(steady, 1.0)
 
     def scores(self) -> Array:
-        """(regime, member): the posterior mean of each member's advantage in each regime over its posterior deviation; 0 without a record."""
+        """(regime, member): posterior mean of each member's advantage in each regime over its posterior deviation; 0 without a record."""
         number = np.divide(self.count**2, self.square, out=np.zeros_like(self.count), where=self.square > 0)
         mean = np.divide(self.total, self.count, out=np.zeros_like(self.total), where=self.count > 0)
         spread = np.sqrt(np.divide(self.spread[:, 0], self.spread[:, 1], out=np.zeros(len(mean)), where=self.spread[:, 1] > 0))[:, None]
         return np.divide(mean * number, spread * np.sqrt(number + PRIOR_BARS), out=np.zeros_like(mean), where=spread > 0)
 
     def weights(self, probabilities: Array, awake: NDArray[np.bool_]) -> Array | None:
-        """(member,) weights of the members `awake` (at least one) under `probabilities` (regime,), summing to one; None without a regime."""
+        """(member,) weights of the members `awake` (one at least) under `probabilities` (regime,), summing to 1; None without a regime."""
         if np.isnan(probabilities).any() or not len(probabilities):
             return None
         exponent = np.where(awake, self.scores() / self.temperature, -np.inf)
