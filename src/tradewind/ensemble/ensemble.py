@@ -25,13 +25,14 @@ from tradewind.core.settings import require
 from tradewind.core.types import Array, State, Target, Targets, View
 from tradewind.ensemble.config import EnsembleConfig
 from tradewind.ensemble.life import Life
-from tradewind.ensemble.members import Deadline, member, names_of
+from tradewind.ensemble.members import Deadline, names_of
 from tradewind.ensemble.presets import preset as config_of
 from tradewind.regimes.base import RegimeFilter
 from tradewind.regimes.registry import detector
 from tradewind.simulate.account import walk_band
 from tradewind.simulate.costs import Costs
 from tradewind.strategies.base import Strategy
+from tradewind.strategies.paper import member
 from tradewind.strategies.reason import Reason, share
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Ensemble(Strategy):
     Raises SettingsError for too few members, an unknown preset or setting, and settings that contradict each other.
     """
 
+    remembers = True
+
     def __init__(
         self,
         preset: str | EnsembleConfig = "balanced",
@@ -80,7 +83,7 @@ class Ensemble(Strategy):
             f"the {called} asks for {least} members or more, and {len(members)} are given; name more, or set min_diversification_agents",
         )
         self.costs, self.refit_every = Costs.from_dict(costs or {}), refit_every
-        self.members: tuple[StrategyLike, ...] = tuple(member(each) for each in members)
+        self.members: tuple[StrategyLike, ...] = tuple(member(each, None) for each in members)
         self.names = names_of(self.members)
         self.regimes: RegimeFilter | None = None if self.config.regime is None else detector(self.config.regime)
         self.warmup = self._longest()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Self, final
+from typing import Any, Self, final
 
 import numpy as np
 
@@ -140,4 +140,5 @@ def _packed(decision: Decision) -> State:
 
 
 def _unpacked(state: State) -> Decision:
-    return Decision(**state.values, **{name: array.copy() for name, array in state.arrays.items()})
+    found: dict[str, Any] = {**state.values, **{name: array.copy() for name, array in state.arrays.items()}}
+    return Decision(**found)

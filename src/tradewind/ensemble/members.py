@@ -10,9 +10,9 @@ infinite weights and lateness count as broken.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self, final
+from typing import Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +21,13 @@ from tradewind.core.clock import Clock
 from tradewind.core.errors import DataError, MissingExtra, StateError
 from tradewind.core.market import Market
 from tradewind.core.protocols import Strategy as StrategyLike
-from tradewind.core.settings import require
 from tradewind.core.types import Array, Outcome, State, Target, Targets, View
 from tradewind.engine import Backtest, targets
 from tradewind.simulate.account import Book
 from tradewind.simulate.costs import Costs
-from tradewind.strategies.registry import describe, strategy
+from tradewind.strategies.registry import describe
 
-__all__ = ["Answer", "Deadline", "Member", "Track", "member", "names_of"]
-
-_CARRIES_ON: Final = ("Mix", "Ensemble")
-"""Strategies whose answers depend on when they were first asked; inside another they would not be what they are alone."""
+__all__ = ["Answer", "Deadline", "Member", "Track", "names_of"]
 
 
 @final
@@ -78,12 +74,13 @@ class Member:
 
     A member sleeps until it first asks for something, and for good once its account is ruined. One that raises, answers with another shape
     or infinite weights, or is late, is told to be flat and is asked again after `quarantine` bars; `fault` says what happened last. One
-    that learns from outcomes gets them, as the engine would deliver them, on a copy.
+    that learns from outcomes gets them as the engine would deliver them, on a copy.
     """
 
     def __init__(self, given: StrategyLike, costs: Costs, quarantine: int) -> None:
         self.horizon = int(getattr(given, "horizon", 0))
-        self.strategy = copy.deepcopy(given) if self.horizon else given
+        self._changes = self.horizon > 0 or bool(getattr(given, "remembers", False))
+        self.strategy = copy.deepcopy(given) if self._changes else given
         self.fault = ""
         self._costs, self._quarantine = costs, quarantine
         self._book: Book | None = None
@@ -102,10 +99,10 @@ class Member:
     def live(self, market: Market, begin: int) -> Track:
         """Live through `market` from bar `begin` on, the bars before being history, with a new account; what it did there.
 
-        At one go where it can; one that fails on the way, or learns from outcomes, bar by bar, which gives the same answers.
+        At one go where it can; one that fails on the way, or changes as it is asked, bar by bar, which gives the same answers.
         """
         self._book = Book(market.symbols, self._costs)
-        wanted = None if self.horizon else self._at_one_go(market, begin)
+        wanted = None if self._changes else self._at_one_go(market, begin)
         if wanted is None:
             return _joined([self.step(market[: t + 1]) for t in range(begin, len(market))], len(market.symbols))
         lived = market[begin:]
@@ -135,12 +132,12 @@ class Member:
         return Answer(wanted, portfolio.weights, earned, self._spoken and not self._out and book.equity > 0)
 
     def state(self) -> State:
-        """The account, the quarantine, and, of one that learns from outcomes, what it has learned; the fit is kept by its owner."""
+        """The account, the quarantine, and a strategy that changes as it is asked; what was fitted is kept by its owner."""
         values = {"spoken": self._spoken, "out": self._out, "decided": self._decided, "fault": self.fault, "opened": self._book is not None}
         recent = {"recent": np.array(self._recent)} if self._recent else {}
         own = State({**values, "symbols": [] if self._book is None else list(self._book.symbols)}, recent)
         own = own if self._book is None else own.nest("account", self._book.state())
-        return own.nest("strategy", self.strategy.state()) if self.horizon else own
+        return own.nest("strategy", self.strategy.state()) if self._changes else own
 
     def restore(self, state: State) -> Self:
         """Become the member that `state` describes. Raises StateError for the state of something else."""
@@ -151,7 +148,7 @@ class Member:
         self._spoken, self._out, self._decided, self.fault = bool(spoken), int(out), int(decided), str(fault)
         self._recent = [row.copy() for row in state.arrays.get("recent", ())]
         self._book = Book(state.values["symbols"], self._costs).restore(state.child("account")) if opened else None
-        if self.horizon:
+        if self._changes:
             self.strategy = self.strategy.restore(state.child("strategy"))
         return self
 
@@ -179,7 +176,7 @@ class Member:
             self.fault, self._out, self._decided = _told(error), self._quarantine, 0
             self._spoken = False
             return np.zeros(len(view.market.symbols))
-        self._decided += 1
+        self._decided = min(self._decided + 1, self.horizon)
         return wanted
 
     def _taught(self, market: Market) -> None:
@@ -188,24 +185,6 @@ class Member:
         if self.horizon and self._decided >= self.horizon:
             returns = market.close[now] / market.close[asked] - 1.0
             self.strategy.learn(Outcome(int(market.known[asked]), int(market.known[now]), returns, self._recent[0].copy()))
-
-
-def member(given: Any) -> StrategyLike:
-    """A strategy of its own for a name, a pair of a name and its settings, or a strategy, which is copied.
-
-    Raises SettingsError for anything else, and for a mix or an ensemble: list its members instead.
-    """
-    if isinstance(given, str):
-        made = strategy(given)
-    elif isinstance(given, list | tuple) and len(given) == 2 and isinstance(given[0], str) and isinstance(given[1], Mapping):
-        made = strategy(given[0], **given[1])
-    else:
-        require(isinstance(given, StrategyLike), f"the member {given!r} is no strategy; give a name, (name, settings), or a strategy")
-        made = copy.deepcopy(given)
-    kind = type(made).__name__
-    own = type(made).__module__.partition(".")[0] == "tradewind"
-    require(not (own and kind in _CARRIES_ON), f"a member is itself of the class {kind}; list its members instead")
-    return made
 
 
 def names_of(members: Sequence[StrategyLike]) -> tuple[str, ...]:

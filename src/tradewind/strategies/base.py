@@ -20,7 +20,8 @@ class Strategy(ABC):
 
     `warmup`: closed bars needed before the first decision. `refit_every`: folds of a walk-forward between two fits. `horizon`: bars
     after a decision at which its `Outcome` is delivered to `learn`; 0 for none. `benchmark`: it looks for no edge, others are read beside
-    it. Each may be set on the class or on the object.
+    it. `remembers`: its answers depend on the bar that it was first asked at, as those of one with paper accounts do, so that a strategy
+    above it has to ask it bar by bar. Each may be set on the class or on the object.
 
     Example: `class Mine(tw.Strategy)` with `warmup = 21` and
     `def decide(self, view): c = view.market.close; return tw.Target(np.sign(c[-1] / c[-21] - 1.0))`.
@@ -30,6 +31,7 @@ class Strategy(ABC):
     refit_every: int = 1
     horizon: int = 0
     benchmark: bool = False
+    remembers: bool = False
 
     @abstractmethod
     def decide(self, view: View) -> Target:
