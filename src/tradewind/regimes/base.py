@@ -17,7 +17,7 @@ from tradewind.core.errors import DataError
 from tradewind.core.market import Market
 from tradewind.core.types import Array, State, Times
 
-__all__ = ["RegimeFilter", "Regimes", "Watch", "require_one_bar"]
+__all__ = ["RegimeFilter", "Regimes", "Watch"]
 
 
 @final
@@ -91,11 +91,3 @@ class RegimeFilter(ABC):
     @abstractmethod
     def restore(self, state: State) -> Self:
         """Become what `state` describes. Raises StateError for a state of another kind."""
-
-
-def require_one_bar(market: Market, symbols: tuple[str, ...]) -> None:
-    """Raise DataError unless `market` is one bar of `symbols`: what every watch asks of what it is shown."""
-    if len(market) != 1:
-        raise DataError(f"a watch is shown one bar at a time, not {len(market)}; cut the market with market[t : t + 1]")
-    if market.symbols != symbols:
-        raise DataError(f"the bar is one of {', '.join(market.symbols)}; this watch is over {', '.join(symbols)}")
