@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from strategies.markets import gappy, panel, same
 
 import tradewind as tw
+from strategies.markets import gappy, panel, same
 from tradewind.core.clock import SECOND, SimulatedClock
 from tradewind.core.errors import MissingExtra, SettingsError, StateError
 from tradewind.core.types import Target, View
