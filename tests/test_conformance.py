@@ -9,6 +9,7 @@ import pytest
 import tradewind as tw
 from tradewind import checks, features
 from tradewind.models.registry import forecaster, forecasters
+from tradewind.regimes.mapping import SEVEN
 
 SMALL_FOREST = {"trees": 8, "depth": 4}
 SMALL_BOOSTING = {"trees": 40, "learning_rate": 0.1, "depth": 3}
@@ -35,6 +36,8 @@ FORECASTERS: dict[str, dict[str, Any]] = {
         "members": ("logistic", "random-forest", "lightgbm"),
         "member_settings": {"random-forest": SMALL_FOREST, "lightgbm": SMALL_BOOSTING},
     },
+    # Two of the lesson's columns, to be read as shares of their sum.
+    "regime-specific": {"regimes": ("uniform", "constant"), "least": 20},
     # A few hundred steps would be over before the two thousand of the default to warm up.
     "price-action-transformer": {**SMALL_NET, "warmup": 0},
     "transformer": SMALL_NET,
@@ -59,6 +62,10 @@ AGENTS: dict[str, dict[str, Any]] = {
 STRATEGIES: dict[str, dict[str, Any]] = {
     **{name: {**SMALL_AGENT, "agent": config} for name, config in AGENTS.items()},
     **{name: {"forecaster_settings": settings} for name, settings in FORECASTERS.items()},
+    # Windows that fit into the markets of the checks.
+    "regime-specific": {"features": ("relative", *(f"regime_{name}_5_15_50_5" for name in SEVEN)), "forecaster_settings": {"least": 20}},
+    "regime-gate": {"detector_settings": {"fast": 5, "slow": 15, "memory": 50, "hold": 5}},
+    "by-regime": {"detector_settings": {"fast": 5, "slow": 15, "memory": 50, "hold": 5}},
     "mix": {"members": ("momentum", "rsi-reversal", "momentum-mix")},
     "few-shot": {
         **{"features": ("return_1", "return_3", "ema_distance_10"), "support": 10, "query": 10, "hidden": (16,)},

@@ -21,6 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "members": ("logistic", "random-forest", ("lightgbm", {"trees": 30, "learning_rate": 0.1})),
         "member_settings": {"random-forest": {"trees": 10}},
     },
+    "regime-specific": {"regimes": ("x1", "x2"), "least": 30},
     "price-action-transformer": {
         "window": 4,
         "width": 16,

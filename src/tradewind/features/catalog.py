@@ -1,6 +1,7 @@
 """Names of features and sets of them: `rsi_9`, `ema_12`, `return_96` and `macd_5_35_5` resolve by pattern, not from a table.
 
-A name is a stem and numbers, which count bars; numbers left out take their customary values. Definitions are TA-Lib's where it has one.
+A name is a stem and numbers, which count bars; numbers left out take their customary values. Names and sets may be added up, such as
+`relative+regime`. Definitions are TA-Lib's where it has one.
 Unknown names are SettingsErrors with a suggestion.
 """
 
@@ -18,6 +19,7 @@ from tradewind.core.settings import choose, require, suggest
 from tradewind.core.types import Array
 from tradewind.features.custom import Feature
 from tradewind.features.declarations import INDICATORS, Indicator, Kernel
+from tradewind.regimes.mapping import SEVEN
 
 __all__ = ["CALENDAR", "SETS", "Chosen", "Indicated", "Wanted", "describe", "names", "resolve", "sets"]
 
@@ -55,9 +57,11 @@ SETS: Final[dict[str, tuple[str, ...]]] = {
     "s0": _S0,
     "relative": (*_RELATIVE, "volume_ratio_20", *CALENDAR),
     "relative-price": (*_RELATIVE, *CALENDAR),
+    "regime": tuple(f"regime_{name}" for name in SEVEN),
 }
 """`standard`: the classic columns and the calendar. `price-action`: what the PriceActionTransformer reads. `s0`: 27 columns to measure
-speed with. `relative`: columns without scale, to learn across symbols and years; `relative-price`: the same for markets without volume."""
+speed with. `relative`: columns without scale, to learn across symbols and years; `relative-price`: the same for markets without volume.
+`regime`: the probabilities of the seven regimes by rules."""
 
 
 @final
@@ -80,7 +84,7 @@ class Indicated:
 
 Chosen: TypeAlias = Indicated | Feature
 Wanted: TypeAlias = "str | Feature | Sequence[str | Feature]"
-"""What features are asked for: the name of a set, one name, one decorated function, or a list of any of them."""
+"""What features are asked for: the name of a set, one name, several of both with + between, one decorated function, or a list of any."""
 
 
 def sets() -> list[str]:
@@ -103,7 +107,8 @@ def describe(name: str) -> str:
 def resolve(wanted: Wanted) -> tuple[Chosen, ...]:
     """The features asked for, in order. Raises SettingsError for an unknown or repeated name, an impossible number, or an empty list."""
     asked = (wanted,) if isinstance(wanted, str | Feature) else tuple(wanted)
-    flat = [item for name in asked for item in (SETS.get(name, (name,)) if isinstance(name, str) else (name,))]
+    parts = [part for name in asked for part in (name.split("+") if isinstance(name, str) else (name,))]
+    flat = [item for part in parts for item in (SETS.get(part, (part,)) if isinstance(part, str) else (part,))]
     chosen = tuple(item if isinstance(item, Feature) else _indicated(item) for item in flat)
     require(bool(chosen), f"no features asked for; name some, such as 'rsi_14', or a set: {', '.join(SETS)}")
     seen: set[str] = set()

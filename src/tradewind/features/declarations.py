@@ -12,6 +12,8 @@ from tradewind.core.types import Array
 from tradewind.features.fractional import fractional_weights
 from tradewind.features.kernels import cumulative, momentum, trend, volatility
 from tradewind.features.kernels.rows import CHANGE, CLOSE, HIGH, LOW, OPEN, VOLUME
+from tradewind.regimes import rules
+from tradewind.regimes.mapping import SEVEN
 
 __all__ = ["INDICATORS", "Indicator", "Kernel", "Numbers"]
 
@@ -274,4 +276,20 @@ _SIGNALS: Final = (
     ),
 )
 
-INDICATORS: Final[tuple[Indicator, ...]] = (*_BARS, *_TREND, *_MOMENTUM, *_SPREAD, *_SIGNALS)
+_REGIMES: Final = (
+    Indicator(
+        rules.columns,
+        tuple(f"regime_{name}" for name in SEVEN),
+        ("open", "high", "low", "close"),
+        "probability of the regime by rules, 0 to 1; numbers: fast, slow, long past, life of a breakout",
+        rules.WINDOWS,
+        lambda p: (p[0] + p[1],) * len(SEVEN),
+        state=lambda p: rules.slots(p[0], p[1]),
+        parameters=lambda p: rules.packed(*p),
+        least=2,
+        valid=lambda p: p[0] < p[1] < p[2],
+        rule="the first three numbers must ascend",
+    ),
+)
+
+INDICATORS: Final[tuple[Indicator, ...]] = (*_BARS, *_TREND, *_MOMENTUM, *_SPREAD, *_SIGNALS, *_REGIMES)

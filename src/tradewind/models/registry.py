@@ -33,6 +33,10 @@ _HOMES: Final[dict[str, tuple[str, str]]] = {
     "tft": ("tradewind.models.tft:TFT", "the Temporal Fusion Transformer: quantiles of returns over several horizons"),
     "voting": ("tradewind.models.voting:Voting", "other forecasters' votes: weighted, by majority, or unanimous"),
     "stacking": ("tradewind.models.stacking:Stacking", "a logistic head on other forecasters' out-of-sample answers, in order of time"),
+    "regime-specific": (
+        "tradewind.models.regime_specific:RegimeSpecific",
+        "a copy of another forecaster for each regime, mixed by probability",
+    ),
     "conformal": ("tradewind.models.conformal:Conformal", "intervals around any forecaster that keep their coverage as markets change"),
 }
 _REGISTERED: Final[dict[str, Factory]] = {}
