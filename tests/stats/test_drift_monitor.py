@@ -33,12 +33,12 @@ def watched(rows: int, change: int, seed: int = 0) -> tuple[DriftMonitor, Array]
 
 
 def test_it_says_which_columns_and_since_when() -> None:
-    monitor, _ = watched(1000, change=500)
+    monitor, _ = watched(1000, change=430)
     report = monitor.report()
     assert report.rows == 1000 and report.target is None and report.loss is None
     found = {column.name: column for column in report.columns}
     assert [name for name in NAMES if found[name].drift] == ["moved", "wider", "lost"]
-    # The look at row 600 saw rows 400 to 599, half of them after the change.
+    # The look after row 599 was the first to see the change, in most of its window: rows 400 to 599.
     assert [found[name].since for name in ("calm", "moved", "wider", "lost")] == [None, 400, 400, 400]
     assert report.drifted[0] == "moved" and set(report.drifted) == {"moved", "wider", "lost"}
     assert found["lost"].missing == pytest.approx(1 / 3, abs=0.01) and found["lost"].missing_before == 0.0
