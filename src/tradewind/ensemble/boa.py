@@ -55,8 +55,8 @@ def _learn(losses: Array, awake: Awake, memory: Array, tally: Array, weights: Ar
         memory[0, i] += 0.5 * beyond * (1.0 + rate * beyond) + (tally[0] if rate * beyond > 0.5 else 0.0)
         memory[1, i] += beyond**2 if awake[i] else mean_square / count
         rate = _rate(experts, memory[1, i], tally[0])
-        # Logarithms of the weights, until the greatest is known.
-        weights[i] = (math.log(rate) if rate > 0.0 else 0.0) - rate * memory[0, i]
+        # Logarithms of the weights, until the greatest is known; the rate in units of the widest l, which all share.
+        weights[i] = (math.log(rate * tally[0]) if rate > 0.0 else 0.0) - rate * memory[0, i]
         best = max(best, weights[i])
     total = 0.0
     for i in range(experts):

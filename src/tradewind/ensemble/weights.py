@@ -54,9 +54,9 @@ def run(name: str, losses: ArrayLike, awake: ArrayLike | None = None, **settings
     table = np.asarray(losses, dtype=np.float64)
     if table.ndim != 2:
         raise DataError(f"losses have shape {table.shape}; they are (time, expert)")
-    takes_part = ~np.isnan(table) if awake is None else np.asarray(awake, dtype=np.bool_) & ~np.isnan(table)
-    if takes_part.shape != table.shape:
-        raise DataError(f"awake has shape {takes_part.shape}, losses {table.shape}; both are (time, expert)")
+    if awake is not None and np.shape(awake) != table.shape:
+        raise DataError(f"awake has shape {np.shape(awake)}, losses {table.shape}; both are (time, expert)")
+    takes_part = ~np.isnan(table) & (True if awake is None else np.asarray(awake, dtype=np.bool_))
     rule = make(name, table.shape[1], **settings)
     held = np.empty(table.shape)
     for t, row in enumerate(table):

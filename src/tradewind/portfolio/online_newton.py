@@ -1,8 +1,9 @@
 """Online Newton step: follows the curvature of the logarithm of growth, and forgets nothing.
 
 Paper: Agarwal, Hazan, Kale & Schapire (2006) https://doi.org/10.1145/1143844.1143846. With g = x / w'x the gradient of a row,
-A = I + sum(g g') and b = (1 + 1 / beta) sum(g), the next weights are those of the simplex nearest to delta A^-1 b in the norm of A, mixed with equal ones by
-eta. The logarithm of wealth is below the best constant portfolio's by O(assets / r ln T) for relatives within a factor r of each other.
+A = I + sum(g g') and b = (1 + 1 / beta) sum(g), the next weights are those of the simplex nearest to delta A^-1 b in the norm of A, mixed
+with equal ones by eta. The logarithm of wealth is below the best constant portfolio's by O(assets / r ln T) for relatives within a factor r
+of each other.
 Cost: O(assets^3) a row. Fails where what did well does badly next: it leans on the whole past alike.
 """
 
