@@ -100,7 +100,7 @@ def expectation_maximisation(x: Array, states: int, starts: int, sweeps: int, to
 
 def _start(x: Array, states: int, random: np.random.Generator) -> Gaussian:
     """Bars sorted into states by how wildly the last few of them moved, over a random memory and with random shares."""
-    decay = 0.5 ** (1.0 / random.uniform(2.0, 30.0))
+    decay = 0.5 ** (1.0 / np.exp(random.uniform(np.log(2.0), np.log(60.0))))
     wildness = np.empty(len(x))
     level = 1.0
     for t, size in enumerate((x[:, 0] ** 2).tolist()):
@@ -113,7 +113,8 @@ def _start(x: Array, states: int, random: np.random.Generator) -> Gaussian:
         members = x[group == i]
         if len(members) > 1:
             means[i], deviations[i] = members.mean(axis=0), np.maximum(members.std(axis=0), 0.1)
-    stay = random.uniform(0.8, 0.99)
+    # States are tried that last from five bars to five hundred.
+    stay = 1.0 - np.exp(random.uniform(np.log(0.002), np.log(0.2)))
     transition = np.full((states, states), (1.0 - stay) / max(states - 1, 1))
     np.fill_diagonal(transition, stay if states > 1 else 1.0)
     return Gaussian(means, deviations, transition, np.full(states, 1.0 / states))

@@ -1,8 +1,8 @@
 """Statistical jump model: clusters of return features, with a price on every jump from one cluster to another.
 
 Papers: Nystrup, Lindström and Madsen 2020, https://doi.org/10.1016/j.eswa.2020.113307 (the model, its coordinate descent, its online
-answer); Shu, Yu and Mulvey 2024, https://arxiv.org/abs/2402.05272 (these features). Cost: O(features + states) a bar to filter, and
-starts * a dozen passes of O(features * states) to fit. Fails where regimes are shorter than the price makes worth while; it answers late
+answer, LOCAL features); Shu, Yu and Mulvey 2024, https://arxiv.org/abs/2402.05272 (DOWNSIDE features). Cost: O(features * states) a bar
+to filter, and starts * a dozen passes of the same to fit. Fails where regimes are shorter than the price makes worth while; it answers late
 by the features' half-lives; and its probabilities are too sure of themselves, because features of neighbouring bars are nearly the same.
 """
 
@@ -18,12 +18,28 @@ from numpy.typing import NDArray
 from tradewind.core.limits import number, whole
 from tradewind.core.market import Market
 from tradewind.core.seeds import generator
-from tradewind.core.settings import require
+from tradewind.core.settings import choose, require
 from tradewind.core.types import Array
 from tradewind.regimes import jump_kernels as kernels
 from tradewind.regimes.recursive import Advance, Parameters, Recursive, state_names
 
-__all__ = ["JumpModel", "coordinate_descent"]
+__all__ = ["DOWNSIDE", "KINDS", "LOCAL", "JumpModel", "coordinate_descent"]
+
+KINDS: Final = {
+    "return": kernels.RETURN,
+    "change": kernels.CHANGE,
+    "mean": kernels.MEAN,
+    "deviation": kernels.DEVIATION,
+    "downside": kernels.DOWNSIDE,
+    "sortino": kernels.SORTINO,
+}
+"""Features: `return` and `change` (its distance from the return before) as they are, the others with a half-life in bars, `mean_5`."""
+
+LOCAL: Final = ("return", "change", "mean_2", "deviation_2", "mean_5", "deviation_5")
+"""The features of Nystrup et al. 2020 that see no later bar; half-lives have the mean age of their windows of 6 and 14 bars."""
+
+DOWNSIDE: Final = ("downside_10", "sortino_20", "sortino_60")
+"""The features of Shu et al. 2024, made for falls that begin slowly and last for months."""
 
 _LEAST_BARS: Final = 20
 """Rows of features a state that a fit asks for."""
@@ -62,42 +78,32 @@ def _scattered(scores: Array, states: int, random: np.random.Generator) -> Array
 class JumpModel(Recursive):
     """Which of `states` clusters each bar is in, calm ones first, when every jump costs `penalty` (half squared deviations of features).
 
-    Features, of simple returns: the exponentially weighted downside deviation at the half-lives `downside`, and the Sortino ratio at the
-    half-lives `sortino` (bars), standardised by the training part and cut off at three deviations. `starts` seeded starts. Online a bar's
-    state is where the cheapest path up to it ends, and the probabilities are the softmin of the costs of the cheapest paths that end in
-    each state: exp(-cost) is the likelihood of the path when features are normal around their centroids with deviation 1. Answers begin
-    once the longest half-life has passed. Raises SettingsError for settings that cannot be.
+    `features` of simple returns, of KINDS: LOCAL or DOWNSIDE, or others, such as `deviation_20`; standardised by the training part and cut
+    off at three deviations. `starts` seeded starts. Online a bar's state is where the cheapest path up to it ends, and the probabilities
+    are the softmin of the costs of the cheapest paths that end in each state: exp(-cost) is the likelihood of a path when features are
+    normal around their centroids with deviation 1. Answers begin once the longest half-life has passed. Raises SettingsError for
+    settings that cannot be.
     """
 
     name: ClassVar[str] = "jump"
 
-    def __init__(
-        self,
-        states: int = 2,
-        penalty: float = 50.0,
-        downside: Sequence[float] = (10,),
-        sortino: Sequence[float] = (20, 60),
-        starts: int = 10,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, states: int = 2, penalty: float = 10.0, features: Sequence[str] = LOCAL, starts: int = 10, seed: int = 0) -> None:
         whole(least=2, states=states)
         whole(starts=starts)
         whole(least=0, seed=seed)
         number(positive=False, penalty=penalty)
-        lives = (*downside, *sortino)
-        require(len(lives) > 0, "downside and sortino are empty; a jump model needs the half-life of one feature at least")
-        for half_life in lives:
-            number(half_life=half_life)
-        self.states, self.penalty, self.starts, self.seed = states, float(penalty), starts, seed
-        self.downside, self.sortino = tuple(downside), tuple(sortino)
+        require(len(features) > 0, "features are empty; a jump model needs one at least, such as deviation_5")
+        self.states, self.penalty, self.features, self.starts, self.seed = states, float(penalty), tuple(features), starts, seed
         self.names = state_names(states)
-        self.warmup = int(np.ceil(max(lives)))
-        self._kinds = np.array([kernels.DOWNSIDE] * len(self.downside) + [kernels.SORTINO] * len(self.sortino), dtype=np.int64)
+        kinds, lives = zip(*(_declared(feature) for feature in features), strict=True)
+        # The change needs the return before the first one told.
+        self.warmup = max(2, *lives)
+        self._kinds = np.array(kinds, dtype=np.int64)
         self._decays = 0.5 ** (1.0 / np.array(lives, dtype=np.float64))
 
     def settings(self) -> dict[str, Any]:
         plain = {name: getattr(self, name) for name in ("states", "penalty", "starts", "seed")}
-        return plain | {"downside": list(self.downside), "sortino": list(self.sortino)}
+        return plain | {"features": list(self.features)}
 
     def _given(self) -> Parameters | None:
         return None
@@ -121,10 +127,21 @@ class JumpModel(Recursive):
         return {"centre": centre, "scale": scale, "centroids": centroids[np.argsort(volatility, kind="stable")]}
 
     def _begin(self, parameters: Parameters) -> tuple[Array, Advance]:
-        memory = np.zeros((len(parameters["centre"]), 2 + self.states + 3 * len(self._kinds)))
+        memory = np.zeros((len(parameters["centre"]), 3 + self.states + 4 * len(self._kinds)))
         memory[:, 0] = np.nan
         learned = (parameters["centre"], parameters["scale"], parameters["centroids"])
         return memory, partial(_advance, (self._kinds, self._decays), learned, (self.penalty, self.warmup))
+
+
+def _declared(feature: str) -> tuple[int, int]:
+    """Kind and half-life of a feature by its name; 1 bar where it has none."""
+    name, _, life = feature.partition("_")
+    kind = choose(name, KINDS, "feature of the jump model")
+    if kind in (kernels.RETURN, kernels.CHANGE):
+        require(not life, f"{feature!r} is one of the bar itself and has no half-life; write {name}")
+        return kind, 1
+    require(life.isdigit() and int(life) >= 1, f"{feature!r} lacks its half-life, a whole number of bars; write {name}_5")
+    return kind, int(life)
 
 
 def _advance(

@@ -14,26 +14,51 @@ from numpy.typing import NDArray
 from tradewind.core.compiled import inline_kernel, kernel
 from tradewind.core.types import Array
 
-__all__ = ["CLIP", "DOWNSIDE", "SORTINO", "dynamic_program", "feature_rows", "filter_bars", "losses"]
+__all__ = [
+    "CHANGE",
+    "CLIP",
+    "DEVIATION",
+    "DOWNSIDE",
+    "MEAN",
+    "RETURN",
+    "SORTINO",
+    "dynamic_program",
+    "feature_rows",
+    "filter_bars",
+    "losses",
+]
 
-DOWNSIDE, SORTINO = 0, 1
-"""Kinds of feature: the downside deviation; the mean return over the downside deviation. Both exponentially weighted."""
+RETURN, CHANGE, MEAN, DEVIATION, DOWNSIDE, SORTINO = range(6)
+"""Kinds of feature: the return; how far it is from the one before; and exponentially weighted, the mean, the standard deviation, the
+downside deviation (the root of the mean squared fall), and the Sortino ratio, which is the mean over the downside deviation."""
 
 CLIP = 3.0
 """Standard scores of features are cut off here, so that a single crash does not become a state of its own."""
 
 
-@inline_kernel
-def _feature(kind, decay, change, sums):  # type: ignore[no-untyped-def]
-    """Moves `sums`, which are those of weights, of returns and of squared falls, by one return, and answers the feature."""
+@kernel
+def _feature(kind: int, decay: float, change: float, last: float, sums: Array) -> float:
+    """Moves `sums`, which are those of weights, of returns, of their squares and of squared falls, by one return, the one after `last`, and
+    answers the feature."""
     fall = min(change, 0.0)
     sums[0] = decay * sums[0] + 1.0
     sums[1] = decay * sums[1] + change
-    sums[2] = decay * sums[2] + fall * fall
-    downside = math.sqrt(sums[2] / sums[0])
-    mean = sums[1] / sums[0]
+    sums[2] = decay * sums[2] + change * change
+    sums[3] = decay * sums[3] + fall * fall
+    mean = float(sums[1] / sums[0])
+    downside = math.sqrt(sums[3] / sums[0])
+    if kind == 0:
+        return change
+    if kind == 1:
+        return math.fabs(change - last)
+    if kind == 2:
+        return mean
+    if kind == 3:
+        return math.sqrt(max(sums[2] / sums[0] - mean * mean, 0.0))
+    if kind == 4:
+        return downside
     # Without a single fall there is nothing to divide by: the ratio counts as 0.
-    return downside if kind == 0 else (mean / downside if downside > 0.0 else 0.0)
+    return mean / downside if downside > 0.0 else 0.0
 
 
 @inline_kernel
@@ -51,10 +76,13 @@ def _carry(values, penalty):  # type: ignore[no-untyped-def]
 def feature_rows(close: Array, kinds: NDArray[np.int64], decays: Array) -> Array:
     """(time - 1, feature) of the closes (time,) of one symbol, from its first return on."""
     out = np.empty((len(close) - 1, len(kinds)))
-    sums = np.zeros((len(kinds), 3))
+    sums = np.zeros((len(kinds), 4))
+    last = 0.0
     for t in range(1, len(close)):
+        change = close[t] / close[t - 1] - 1.0
         for f in range(len(kinds)):
-            out[t - 1, f] = _feature(kinds[f], decays[f], close[t] / close[t - 1] - 1.0, sums[f])
+            out[t - 1, f] = _feature(kinds[f], decays[f], change, last, sums[f])
+        last = change
     return out
 
 
@@ -109,8 +137,8 @@ def filter_bars(
 ) -> Array:
     """(time, symbol, state) probabilities of bars (time, symbol): the softmin of the least cost of a path that ends in each state.
 
-    `memory` (symbol, 2 + state + 3 * feature), moved in place: the last close, how many returns were seen, the values, the sums of each
-    feature. `centre`, `scale` (symbol, feature) and `centroids` (symbol, state, feature); NaN before `warmup` returns were seen.
+    `memory` (symbol, 3 + state + 4 * feature), moved in place: the last close and return, how many returns were seen, the values, the sums
+    of each feature. `centre`, `scale` (symbol, feature) and `centroids` (symbol, state, feature); NaN before `warmup` returns were seen.
     """
     n, symbols = close.shape
     states, features = centroids.shape[1], len(kinds)
@@ -123,13 +151,15 @@ def filter_bars(
             memory[s, 0] = now
             if math.isnan(last) or math.isnan(centre[s, 0]):
                 continue
-            memory[s, 1] += 1.0
-            values, sums = memory[s, 2 : 2 + states], memory[s, 2 + states :]
-            warm = memory[s, 1] >= warmup
+            change, before = now / last - 1.0, memory[s, 1]
+            memory[s, 1] = change
+            memory[s, 2] += 1.0
+            values, sums = memory[s, 3 : 3 + states], memory[s, 3 + states :]
+            warm = memory[s, 2] >= warmup
             if warm:
                 _carry(values, penalty)
             for f in range(features):
-                x = _feature(kinds[f], decays[f], now / last - 1.0, sums[3 * f : 3 * f + 3])
+                x = _feature(kinds[f], decays[f], change, before, sums[4 * f : 4 * f + 4])
                 score = min(max((x - centre[s, f]) / scale[s, f], -CLIP), CLIP)
                 for i in range(states):
                     distance = score - centroids[s, i, f]
