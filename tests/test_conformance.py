@@ -67,6 +67,8 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "regime-gate": {"detector_settings": {"fast": 5, "slow": 15, "memory": 50, "hold": 5}},
     "by-regime": {"detector_settings": {"fast": 5, "slow": 15, "memory": 50, "hold": 5}},
     "mix": {"members": ("momentum", "rsi-reversal", "momentum-mix")},
+    # Windows short enough for the learned gate to learn within the few hundred bars of a check.
+    "ensemble": {"meta_lookback": 100, "performance_prediction_window": 20, "meta_training_frequency": 40, "history": 100},
     "few-shot": {
         **{"features": ("return_1", "return_3", "ema_distance_10"), "support": 10, "query": 10, "hidden": (16,)},
         **{"iterations": 60, "batch": 8, "policy": {"threshold": 0.05}},
@@ -77,13 +79,14 @@ STRATEGIES: dict[str, dict[str, Any]] = {
         "training": {"epochs": 20, "patience": 20, "batch": 16, "learning_rate": 0.01},
     },
 }
+RULES = {"members": ("momentum", "rsi-reversal", "bollinger-reversal")}
 SLOW = {"price-action-transformer", "transformer", "lstm", "tft", "random-forest", "stacking", "voting"}
 LIGHT = ("contract", "same-seed-same-fit", "fit-sees-no-future", "batch-equals-stream", "save-and-restore", "touches-nothing-else")
 LIGHT_FORECASTER = ("contract", "same-seed-same-fit", "save-and-restore", "touches-nothing-else", "learns-the-obvious")
 
 
 def names_with_slow(names: list[str]) -> list[Any]:
-    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW | AGENTS.keys() | {"few-shot"} else name for name in names]
+    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW | AGENTS.keys() | {"few-shot", "ensemble"} else name for name in names]
 
 
 @pytest.mark.parametrize("name", names_with_slow(list(tw.strategies())))
@@ -107,6 +110,11 @@ def test_the_expensive_strategies_keep_the_first_promises(name: str) -> None:
 def test_few_shot_keeps_the_first_promises() -> None:
     subject = tw.strategy("few-shot", **{**STRATEGIES["few-shot"], "iterations": 4})
     for result in checks.run_all(subject, only=LIGHT):
+        result.raise_if_failed()
+
+
+def test_the_ensemble_keeps_the_first_promises() -> None:
+    for result in checks.run_all(tw.strategy("ensemble", **{**STRATEGIES["ensemble"], **RULES}), only=LIGHT):
         result.raise_if_failed()
 
 

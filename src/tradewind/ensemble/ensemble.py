@@ -91,8 +91,8 @@ class Ensemble(Strategy):
         self._learned: State | None = None
         self._life: Life | None = None
         self._deadline: Deadline | None = None
-        # The bar (UTC ns) last decided at; -1 before there is any.
-        self._last = -1
+        # The bars (UTC ns) first and last decided at; -1 before there are any.
+        self._opened, self._last = -1, -1
 
     @property
     def decision(self) -> Decision | None:
@@ -118,7 +118,7 @@ class Ensemble(Strategy):
         self.config = self.config.changed({"seed": derive(seed, "ensemble")})
 
     def fit(self, market: Market) -> Self:
-        self._life, self._last, self._unfit = None, -1, {}
+        self._life, self._opened, self._last, self._unfit = None, -1, -1, {}
         unfitted, kept = self.members, len(market) - round(len(market) * self.config.holdback)
         self._learned = self._record(unfitted, market, kept)
         self.members = self._taught(unfitted, market, self._unfit)
@@ -129,9 +129,9 @@ class Ensemble(Strategy):
 
     def decide(self, view: View) -> Target:
         wanted = self._follow(view.market)
-        # As in `walk_band`: what is less than the band away from what is held is left alone.
-        near = np.abs(wanted - view.portfolio.weights) < self.config.band
-        return Target(np.where(near, np.nan, wanted))
+        # As in `walk_band`: what is less than the band away from what is held is left alone. The first decision is said in full.
+        band = 0.0 if self._last == self._opened else self.config.band
+        return Target(np.where(np.abs(wanted - view.portfolio.weights) < band, np.nan, wanted))
 
     def decide_all(self, market: Market, book: Book | None = None, start: int = 0) -> Targets:
         first = max(start, self.warmup - 1)
@@ -140,7 +140,9 @@ class Ensemble(Strategy):
             return desired
         decided = self._new_life(market.symbols, market.periods_per_year).through(market, max(0, first - self.config.history), first)
         desired[first:] = [each.target for each in decided]
-        return walk_band(market, desired, self.config.band, book, start)
+        band = np.full(desired.shape, self.config.band)
+        band[first] = 0.0
+        return walk_band(market, desired, band, book, start)
 
     def explain(self, view: View, symbol: int) -> Reason:
         """Why `decide(view)` asks for what it asks of the symbol in column `symbol`: whom it trusts, and what those want."""
@@ -162,7 +164,7 @@ class Ensemble(Strategy):
     def state(self) -> State:
         """The fitted members and regime filter, what the weights learned in the fit, and the life since, which goes on to the bit."""
         values = {"class": "Ensemble", "config": self.config.to_dict(), "costs": self.costs.to_dict(), "names": list(self.names)}
-        own = State({**values, "last": self._last, "warmup": self.warmup, "unfit": dict(self._unfit)})
+        own = State({**values, "opened": self._opened, "last": self._last, "warmup": self.warmup, "unfit": dict(self._unfit)})
         for number, each in enumerate(self.members):
             own = own.nest(f"member{number}", each.state())
         own = own if self.regimes is None else own.nest("regimes", self.regimes.state())
@@ -181,7 +183,7 @@ class Ensemble(Strategy):
         self.members = tuple(each.restore(state.child(f"member{number}")) for number, each in enumerate(self.members))
         if self.regimes is not None:
             self.regimes = self.regimes.restore(state.child("regimes"))
-        self._last, self.warmup = int(state.values["last"]), int(state.values["warmup"])
+        self._opened, self._last, self.warmup = (int(state.values[name]) for name in ("opened", "last", "warmup"))
         self._unfit = dict(state.values["unfit"])
         self._learned = state.child("learned") if "learned" in state.values else None
         saved = state.child("life") if "life" in state.values else None
@@ -227,6 +229,7 @@ class Ensemble(Strategy):
         if begun is None:
             self._life, begun = self._new_life(market.symbols, market.periods_per_year), row
             self._life.open(market[:row], max(0, row - self.config.history))
+            self._opened = int(market.open_time[row])
         life = self._life
         assert life is not None, "there is one, or it has just been made"
         for t in range(begun, len(market)):
