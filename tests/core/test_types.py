@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,18 @@ def labels(classes: tuple[float, ...] = ()) -> Labels:
 def test_features_check_their_shape() -> None:
     with pytest.raises(DataError, match=r"shape \(5, 2\), expected \(time, symbol, feature\) = \(5, 2, 1\)"):
         Features(("a",), np.zeros((5, 2)), 0, TIMES, TIMES, ("X", "Y"))
+
+
+def test_features_of_the_same_bars_join() -> None:
+    one = features()
+    two = Features(("c",), np.ones((*one.values.shape[:2], 1)), 4, one.open_time, one.known, one.symbols)
+    both = one.join(two)
+    assert both.names == ("a", "b", "c") and both.warmup == 4 and len(both) == len(one)
+    np.testing.assert_array_equal(both.select(["a", "b"]).values, one.values)
+    np.testing.assert_array_equal(both.select(["c"]).values, two.values)
+    for other, words in ((one, "there already"), (two[1:], "other bars"), (replace(two, symbols=("X", "Z")), "other bars")):
+        with pytest.raises(DataError, match=words):
+            one.join(other)
 
 
 def test_rows_and_columns_of_features() -> None:

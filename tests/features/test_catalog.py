@@ -21,6 +21,18 @@ def test_sets_are_what_they_say() -> None:
         assert tw.features.names(name) == SETS[name]
 
 
+def test_sets_and_names_add_up() -> None:
+    assert tw.features.names("relative+regime") == SETS["relative"] + SETS["regime"]
+    assert tw.features.names(["rsi_9+ema_12", "obv"]) == ("rsi_9", "ema_12", "obv")
+    for wrong, words in (
+        ("relative+rsi_7", "asked for twice"),
+        ("regime+", "unknown feature ''"),
+        ("relative+regim", "did you mean 'regime'"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            resolve(wrong)
+
+
 @pytest.mark.parametrize(
     ("name", "warmup"),
     [
@@ -38,6 +50,8 @@ def test_sets_are_what_they_say() -> None:
         ("atr", 14),
         ("hour_sine", 0),
         ("signal_ema_cross_5_20", 19),
+        ("regime_crisis", 80),
+        ("regime_trending_bull_5_15_50_5", 20),
     ],
 )
 def test_any_number_resolves(name: str, warmup: int) -> None:

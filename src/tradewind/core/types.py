@@ -95,6 +95,16 @@ class Features:
         columns = [self.names.index(name) for name in names]
         return Features(tuple(names), self.values[:, :, columns], self.warmup, self.open_time, self.known, self.symbols)
 
+    def join(self, other: Features) -> Features:
+        """These columns and then those of `other`, which is of the same bars and symbols. Raises DataError for others, or a name twice."""
+        if self.symbols != other.symbols or not np.array_equal(self.open_time, other.open_time):
+            raise DataError("features of other bars or symbols cannot be joined; compute both from the same market")
+        twice = [name for name in other.names if name in self.names]
+        if twice:
+            raise DataError(f"the features {twice} are there already; select the others first")
+        values = np.concatenate([self.values, other.values], axis=2)
+        return Features((*self.names, *other.names), values, max(self.warmup, other.warmup), self.open_time, self.known, self.symbols)
+
     def to_frame(self) -> pl.DataFrame:
         """A long polars frame: open_time, symbol, then one column a feature."""
         return long_frame(self.open_time, self.symbols, {name: self.values[:, :, i] for i, name in enumerate(self.names)})

@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from tradewind.regimes.base import RegimeFilter, Regimes, Watch
+    from tradewind.regimes.feature_columns import columns
+    from tradewind.regimes.live import Live
     from tradewind.regimes.mapping import FOUR, SEVEN, SIX, mapped, matrix
     from tradewind.regimes.registry import descriptions, detector, detectors, register
     from tradewind.regimes.rules import RegimeRules
 
 _HOMES: Final = {
     "FOUR": "mapping",
+    "Live": "live",
     "RegimeFilter": "base",
     "RegimeRules": "rules",
     "Regimes": "base",
     "SEVEN": "mapping",
     "SIX": "mapping",
     "Watch": "base",
+    "columns": "feature_columns",
     "descriptions": "registry",
     "detector": "registry",
     "detectors": "registry",
