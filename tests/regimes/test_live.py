@@ -6,10 +6,10 @@ import copy
 
 import numpy as np
 import pytest
-from strategies.markets import gappy
-from strategies.told import Told, telling
 
 import tradewind as tw
+from strategies.markets import gappy
+from strategies.told import Told, telling
 from tradewind.core.errors import NotFitted
 from tradewind.regimes import Live
 

@@ -1,6 +1,7 @@
 """The probabilities of a filter as columns for a model.
 
-Costs one pass of the filter. Fails where the filter was fitted on bars that the model is later judged on: fit both on the training part alone.
+Costs one pass of the filter. Fails, flattering itself, where the filter was fitted on bars that the model is later judged on: fit both on
+the training part alone.
 """
 
 from __future__ import annotations
