@@ -37,6 +37,9 @@ _HOMES: Final[dict[str, tuple[str, str]]] = {
         "tradewind.models.regime_specific:RegimeSpecific",
         "a copy of another forecaster for each regime, mixed by probability",
     ),
+    "online-forest": ("tradewind.models.online:online_forest", "an adaptive random forest, learned row after row"),
+    "online-logistic": ("tradewind.models.online:online_logistic", "logistic regression by gradient descent, learned row after row"),
+    "online-linear": ("tradewind.models.online:online_linear", "linear regression by gradient descent, learned row after row"),
     "conformal": ("tradewind.models.conformal:Conformal", "intervals around any forecaster that keep their coverage as markets change"),
 }
 _REGISTERED: Final[dict[str, Factory]] = {}
