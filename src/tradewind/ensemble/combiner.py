@@ -41,6 +41,7 @@ from tradewind.core.errors import DataError, StateError
 from tradewind.core.settings import require
 from tradewind.core.types import Array, State
 from tradewind.ensemble.config import EnsembleConfig
+from tradewind.ensemble.gate import Gate
 from tradewind.ensemble.mixing import agreement, capped, mixed, standing
 from tradewind.ensemble.paper_record import PaperRecord
 from tradewind.ensemble.regime_weights import RegimeWeights
@@ -51,6 +52,7 @@ __all__ = ["WAYS", "Combiner", "Decision", "Evidence"]
 WAYS: Final = ("equal", "experts", "leader", "regimes", "gate")
 """The ways of weighting members, in the order of `Decision.trust`."""
 
+_EXPERTS: Final = WAYS.index("experts")
 _SCALE_FREE: Final = ("adahedge", "boa")
 _SPREAD_BARS: Final = 50.0
 _YEAR_OF_HOURS: Final = 8760.0
@@ -128,32 +130,37 @@ class Combiner:
         self._top = make(config.mixing, len(WAYS))
         self._by_regime = RegimeWeights(count, kinds, config.meta_lookback, config.weight_temperature)
         self._record = PaperRecord(kinds, config.meta_lookback, config.performance_prediction_window)
-        # What was decided at the last close: nothing yet.
-        self._ways, self._weights = np.zeros((len(WAYS), count)), np.zeros(count)
+        self._gate = Gate(count, len(self.symbols), kinds, config)
+        # What was decided at the last close, nothing yet: the ways, and below them the gate's candidate and the whole.
+        self._rows = np.zeros((len(WAYS) + 2, count))
         self._awake, self._regime = np.zeros(count, dtype=np.bool_), np.full(kinds, np.nan)
-        self._charges, self._spread = np.zeros(len(WAYS) + 1), np.zeros(2)
+        self._charges, self._spread = np.zeros(len(WAYS) + 2), np.zeros(2)
 
     def step(self, evidence: Evidence) -> Decision:
         """Learn from the bar just lived, then decide at its close. Raises DataError for evidence of another shape."""
         self._check(evidence)
-        self._learn(evidence)
-        decision = self._decide(evidence)
+        awake = np.asarray(evidence.awake, dtype=np.bool_)
+        positions = np.where(awake[:, None], standing(evidence.wanted, evidence.held), 0.0)
+        self._learn(evidence, positions)
+        decision = self._decide(evidence.regime, awake, positions)
         if self.config.detailed_logging:
             self.history.append(decision)
         return decision
 
     # -- learning ------------------------------------------------------------------------------------------------------
-    def _learn(self, evidence: Evidence) -> None:
+    def _learn(self, evidence: Evidence, positions: Array) -> None:
         lived = self._awake & np.isfinite(evidence.returns)
-        if not lived.any():
-            return
         earned = np.where(lived, evidence.returns, 0.0)
-        gained = self._ways @ earned - self._charges[:-1]
-        self._top.update(-gained)
-        self._experts.update(-earned / self._spread_of(earned, lived), lived)
-        self._leader.update(-earned, lived)
-        self._by_regime.learn(earned, lived, self._regime)
-        self._record.learn(float(self._weights @ earned) - float(self._charges[-1]), self._regime)
+        if lived.any():
+            *ways, candidate, whole = gained = (self._rows * earned).sum(axis=1) - self._charges
+            self._top.update(-gained[: len(ways)])
+            self._experts.update(-earned / self._spread_of(earned, lived), lived)
+            self._leader.update(-earned, lived)
+            self._by_regime.learn(earned, lived, self._regime)
+            self._record.learn(whole, self._regime)
+            self._gate.judge(candidate, ways[_EXPERTS])
+        if self.config.meta_learning_enabled:
+            self._gate.predictor.live(earned, lived, positions, _mean(evidence.moved))
 
     def _spread_of(self, earned: Array, lived: NDArray[np.bool_]) -> float:
         """The root of the exponential mean of the members' variance in a bar, this bar's included; 1 while nothing ever differed."""
@@ -162,39 +169,39 @@ class Combiner:
         return float(np.sqrt(self._spread[0] / self._spread[1])) if self._spread[0] > 0 else 1.0
 
     # -- deciding ------------------------------------------------------------------------------------------------------
-    def _decide(self, evidence: Evidence) -> Decision:
-        awake = np.asarray(evidence.awake, dtype=np.bool_)
-        stability = self._by_regime.watch(evidence.regime)
+    def _decide(self, regime: Array, awake: NDArray[np.bool_], positions: Array) -> Decision:
+        stability = self._by_regime.watch(regime)
         flat = int(awake.sum()) < self.config.min_diversification_agents
-        ways = np.zeros_like(self._ways) if flat else self._weigh(evidence.regime, awake, stability)
-        trust = self._top.weights
-        weights = trust @ ways
-        positions = np.where(awake[:, None], standing(evidence.wanted, evidence.held), 0.0)
-        self._charge(ways, weights, positions)
-        self._ways, self._weights, self._awake, self._regime = ways, weights, awake & (not flat), evidence.regime.copy()
+        rows, trust = np.zeros_like(self._rows), self._top.weights
+        if not flat:
+            self._weigh(regime, awake, stability, rows)
+            rows[-1] = (trust[:, None] * rows[: len(WAYS)]).sum(axis=0)
+        if self.config.switching_cost > 0:
+            self._charges = self.config.switching_cost * np.abs((rows - self._rows) @ positions).sum(axis=1)
+        weights = rows[-1].copy()
         mix = mixed(weights, positions)
         size = self._size(mix)
-        sure = self._record.confidence(evidence.regime) if not flat else 0.0
+        sure = 0.0 if flat else self._record.confidence(regime)
         agreed = 0.0 if flat else agreement(weights, positions, mix)
-        return Decision(mix * size, weights, sure, agreed, stability, size, flat, ways, trust, False)
+        self._rows, self._awake, self._regime = rows, awake if not flat else np.zeros_like(awake), regime.copy()
+        proven = self._gate.proven and not flat
+        return Decision(mix * size, weights, sure, agreed, stability, size, flat, rows[: len(WAYS)], trust, proven, self._gate.records)
 
-    def _weigh(self, regime: Array, awake: NDArray[np.bool_], stability: float) -> Array:
-        """(way, member): each way's weights of the members at work, under the cap."""
-        equal = np.where(awake, 1.0 / int(awake.sum()), 0.0)
+    def _weigh(self, regime: Array, awake: NDArray[np.bool_], stability: float, rows: Array) -> None:
+        """Fill `rows` (way and candidate, member): each way's weights of the members at work, under the cap."""
+        equal, threshold = np.where(awake, 1.0 / int(awake.sum()), 0.0), self.config.regime_stability_threshold
         experts = self._experts.weights
         by_regime = self._by_regime.weights(regime, awake)
         if by_regime is None:
             by_regime = experts
-        elif stability < self.config.regime_stability_threshold:
-            by_regime = equal + stability / self.config.regime_stability_threshold * (by_regime - equal)
-        raw = (equal, experts, self._leader.weights, by_regime, experts)
-        return np.stack([capped(weights, awake, self.config.max_agent_weight) for weights in raw])
-
-    def _charge(self, ways: Array, weights: Array, positions: Array) -> None:
-        """What the change of weights moves, at `switching_cost` a unit: of each way, and of the whole."""
-        if self.config.switching_cost > 0:
-            change = np.vstack([ways - self._ways, weights - self._weights])
-            self._charges = self.config.switching_cost * np.abs(change @ positions).sum(axis=1)
+        elif stability < threshold:
+            by_regime = equal + stability / threshold * (by_regime - equal)
+        tilted = experts
+        if self.config.meta_learning_enabled:
+            tilted = self._gate.weights(by_regime, regime, self._by_regime.standing(regime), awake)
+        gate = tilted if self._gate.proven else experts
+        for row, raw in zip(rows, (equal, experts, self._leader.weights, by_regime, gate, tilted), strict=False):
+            row[:] = capped(raw, awake, self.config.max_agent_weight)
 
     def _size(self, mix: Array) -> float:
         config, gross = self.config, float(np.abs(mix).sum())
@@ -240,5 +247,13 @@ class Combiner:
         return self
 
 
-_ARRAYS: Final = ("ways", "weights", "awake", "regime", "charges", "spread")
-_PARTS: Final = ("experts", "leader", "top", "by_regime", "record")
+_ARRAYS: Final = ("rows", "awake", "regime", "charges", "spread")
+_PARTS: Final = ("experts", "leader", "top", "by_regime", "record", "gate")
+
+
+def _mean(moved: Array | None) -> float:
+    """The mean of those there are; 0 where there is none."""
+    if moved is None:
+        return 0.0
+    there = moved[np.isfinite(moved)]
+    return float(there.mean()) if len(there) else 0.0

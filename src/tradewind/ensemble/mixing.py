@@ -1,7 +1,7 @@
 """Mixing: weights under a cap, what members together want to hold, and how far they agree.
 
-Source: capping by water-filling is the Euclidean-free projection used for capped experts, Warmuth & Kuzmin (2008), "Randomized online PCA
-algorithms with regret bounds", https://jmlr.org/papers/v9/warmuth08a.html, section 4: mass above the cap goes to the others in proportion.
+Source: capping is the relative-entropy projection of Warmuth & Kuzmin (2008), "Randomized online PCA algorithms with regret bounds",
+https://jmlr.org/papers/v9/warmuth08a.html, section 4: mass above the cap goes to the others in proportion.
 Costs O(members * symbols) a bar. Fails to diversify where members that differ in name hold the same: a cap counts names, not risks.
 """
 
@@ -10,9 +10,37 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tradewind.core.compiled import kernel
 from tradewind.core.types import Array
 
 __all__ = ["agreement", "capped", "mixed", "standing"]
+
+
+@kernel
+def _cap(weights: Array, awake: NDArray[np.bool_], cap: float, kept: Array) -> None:
+    """`kept` (member,): `weights` of those awake, water-filled under `cap`."""
+    total, count = 0.0, 0
+    for i in range(len(weights)):
+        if awake[i]:
+            total += weights[i]
+            count += 1
+    for i in range(len(weights)):
+        kept[i] = 0.0 if not awake[i] else weights[i] / total if total > 0.0 else 1.0 / count
+    full = np.zeros(len(weights), dtype=np.bool_)
+    over = True
+    while over:
+        over, left, mass, free = False, 1.0, 0.0, 0
+        for i in range(len(weights)):
+            if awake[i] and not full[i] and kept[i] > cap:
+                full[i], kept[i], over = True, cap, True
+            if full[i]:
+                left -= cap
+            elif awake[i]:
+                mass += kept[i]
+                free += 1
+        for i in range(len(weights)):
+            if over and awake[i] and not full[i]:
+                kept[i] = kept[i] * (left / mass) if mass > 0.0 else left / free
 
 
 def capped(weights: Array, awake: NDArray[np.bool_], cap: float) -> Array:
@@ -21,24 +49,9 @@ def capped(weights: Array, awake: NDArray[np.bool_], cap: float) -> Array:
     What is above the cap goes to those below it in proportion to their weights (equally where all of those are 0), until none is. The
     order of the members by weight is kept. `cap` times the number awake is at least 1; nobody awake gives zeros.
     """
-    kept = np.where(awake, weights, 0.0)
-    count = int(awake.sum())
-    if count == 0:
-        return kept
-    total = kept.sum()
-    kept = kept / total if total > 0 else np.where(awake, 1.0 / count, 0.0)
-    full = np.zeros(len(kept), dtype=np.bool_)
-    while True:
-        over = kept > cap
-        if not over.any():
-            return kept
-        full |= over
-        free = awake & ~full
-        left, mass = 1.0 - cap * int(full.sum()), kept[free].sum()
-        kept[full] = cap
-        if not free.any():
-            return kept
-        kept[free] = kept[free] * (left / mass) if mass > 0 else left / int(free.sum())
+    kept = np.empty(len(weights))
+    _cap(weights, awake, cap, kept)
+    return kept
 
 
 def standing(wanted: Array, held: Array) -> Array:

@@ -20,6 +20,7 @@ from typing import Final, Self, final
 
 import numpy as np
 
+from tradewind.core.compiled import kernel
 from tradewind.core.errors import StateError
 from tradewind.core.types import Array, State
 from tradewind.portfolio.sizing import kelly_fraction, volatility_target
@@ -27,6 +28,23 @@ from tradewind.portfolio.sizing import kelly_fraction, volatility_target
 __all__ = ["PaperRecord"]
 
 PRIOR_BARS: Final = 50.0
+"""Bars that the prior of no gain counts for."""
+
+
+@kernel
+def _learn(earned: float, regime: Array, lookback: float, window: float, sums: Array, recent: Array) -> None:
+    """One bar into `sums` (4, 1 + regime) and `recent` (2,)."""
+    for k in range(sums.shape[1]):
+        weight = 1.0 if k == 0 else regime[k - 1]
+        if weight != weight:
+            continue
+        kept = 1.0 - weight / lookback
+        sums[0, k] = kept * sums[0, k] + weight
+        sums[1, k] = kept * kept * sums[1, k] + weight * weight
+        sums[2, k] = kept * sums[2, k] + weight * earned
+        sums[3, k] = kept * sums[3, k] + weight * earned * earned
+    recent[0] += (earned * earned - recent[0]) / window
+    recent[1] += (1.0 - recent[1]) / window
 
 
 @final
@@ -39,41 +57,36 @@ class PaperRecord:
     def __init__(self, regimes: int, lookback: int, window: int) -> None:
         self.lookback, self.window = float(lookback), window
         # Rows: sum of weights, sum of squared weights, weighted sum of returns, weighted sum of squared returns.
-        self.sums = np.zeros((4, regimes + 1))
-        self.recent = np.zeros(2)
+        self._sums = np.zeros((4, regimes + 1))
+        self._recent = np.zeros(2)
 
-    def learn(self, earned: float, probabilities: Array) -> None:
-        """Take in the return of a bar, and the regime's `probabilities` (regime,) at the close before; NaN counts for no regime."""
-        weight = np.concatenate([[1.0], np.where(np.isnan(probabilities), 0.0, probabilities)])
-        kept = 1.0 - weight / self.lookback
-        self.sums *= np.stack([kept, kept * kept, kept, kept])
-        self.sums += np.stack([weight, weight * weight, weight * earned, weight * earned * earned])
-        rate = 1.0 / self.window
-        self.recent += rate * (np.array([earned * earned, 1.0]) - self.recent)
+    def learn(self, earned: float, regime: Array) -> None:
+        """Take in the return of a bar, and the probabilities `regime` (regime,) at the close before; NaN counts for no regime."""
+        _learn(earned, regime, self.lookback, float(self.window), self._sums, self._recent)
 
     def moments(self) -> tuple[Array, Array, Array]:
         """(1 + regime,) each: mean and variance a bar, and the effective number of bars that they come from; 0 without any."""
-        count, square, total, squares = self.sums
+        count, square, total, squares = self._sums
         known = count > 0
         mean = np.divide(total, count, out=np.zeros_like(count), where=known)
         variance = np.maximum(np.divide(squares, count, out=np.zeros_like(count), where=known) - mean * mean, 0.0)
         return mean, variance, np.divide(count * count, square, out=np.zeros_like(count), where=known)
 
-    def confidence(self, probabilities: Array) -> float:
-        """The probability that the mix gains, net, over the next `window` bars, given the regime's `probabilities` (regime,) now.
+    def confidence(self, regime: Array) -> float:
+        """The probability that the mix gains, net, over the next `window` bars, given the probabilities `regime` (regime,) now.
 
         Without a regime it comes from all bars. One half where nothing is known.
         """
         mean, variance, number = self.moments()
-        now = np.array([1.0])
-        if len(probabilities) and not np.isnan(probabilities).any():
-            mean, variance, number, now = mean[1:], variance[1:], number[1:], probabilities
+        known = len(regime) > 0 and not np.isnan(regime[0])
         sure = 0.0
-        for k, share in enumerate(now):
+        for k, share in enumerate([0.0, *regime.tolist()] if known else [1.0]):
+            if share == 0.0:
+                continue
             believed = number[k] + PRIOR_BARS
             spread = math.sqrt(self.window * variance[k] * (1.0 + self.window / believed))
             ahead = self.window * mean[k] * number[k] / believed
-            sure += float(share) * (0.5 * math.erfc(-ahead / spread / math.sqrt(2.0)) if spread > 0 else 0.5 + 0.5 * float(np.sign(ahead)))
+            sure += share * (0.5 * math.erfc(-ahead / spread / math.sqrt(2.0)) if spread > 0 else 0.5 + 0.5 * float(np.sign(ahead)))
         return min(max(sure, 0.0), 1.0)
 
     def kelly(self, periods_per_year: float) -> float:
@@ -86,20 +99,20 @@ class PaperRecord:
 
     def scale_to(self, target: float, periods_per_year: float, cap: float) -> float:
         """What brings the mix of the last `window` bars to the annual volatility `target`, at most `cap`, which it is without a record."""
-        squares, weight = self.recent
+        squares, weight = self._recent
         if squares <= 0:
             return cap
         return float(volatility_target(math.sqrt(squares / weight * periods_per_year), target, cap))
 
     def state(self) -> State:
         """The record as data."""
-        return State({}, {"sums": self.sums.copy(), "recent": self.recent.copy()})
+        return State({}, {"sums": self._sums.copy(), "recent": self._recent.copy()})
 
     def restore(self, state: State) -> Self:
         """Become what `state` describes. Raises StateError for a record of another number of regimes."""
         for name in ("sums", "recent"):
-            saved, mine = state.arrays.get(name), getattr(self, name)
+            saved, mine = state.arrays.get(name), getattr(self, f"_{name}")
             if saved is None or saved.shape != mine.shape:
                 raise StateError(f"paper record: {name} is {None if saved is None else saved.shape}, expected {mine.shape}")
-        self.sums, self.recent = state.arrays["sums"].copy(), state.arrays["recent"].copy()
+        self._sums, self._recent = state.arrays["sums"].copy(), state.arrays["recent"].copy()
         return self

@@ -21,11 +21,13 @@ after a switch, by as many bars as the filter is late.
 
 from __future__ import annotations
 
+import math
 from typing import Final, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tradewind.core.compiled import kernel
 from tradewind.core.errors import StateError
 from tradewind.core.types import Array, State
 
@@ -39,69 +41,126 @@ STEADY: Final = 5.0
 _ARRAYS: Final = ("count", "square", "total", "spread", "recent")
 
 
+@kernel
+def _learn(
+    returns: Array, awake: NDArray[np.bool_], regime: Array, lookback: float, count: Array, square: Array, total: Array, spread: Array
+) -> None:
+    """One bar into the records (regime, member) and `spread` (regime, 2); a bar of fewer than two members tells nothing."""
+    number, mean, squares = 0, 0.0, 0.0
+    for i in range(len(returns)):
+        if awake[i]:
+            number += 1
+            mean += returns[i]
+    if number < 2:
+        return
+    mean /= number
+    for i in range(len(returns)):
+        if awake[i]:
+            squares += (returns[i] - mean) ** 2
+    # The mean over pairs of a squared difference is twice the sample variance.
+    difference = 2.0 * squares / (number - 1)
+    for k in range(len(regime)):
+        kept = 1.0 - regime[k] / lookback
+        spread[k, 0] = kept * spread[k, 0] + regime[k] * difference
+        spread[k, 1] = kept * spread[k, 1] + regime[k]
+        for i in range(len(returns)):
+            if awake[i]:
+                count[k, i] = kept * count[k, i] + regime[k]
+                square[k, i] = kept * kept * square[k, i] + regime[k] * regime[k]
+                total[k, i] = kept * total[k, i] + regime[k] * (returns[i] - mean)
+
+
+@kernel
+def _score(count: Array, square: Array, total: Array, spread: Array, scores: Array) -> None:
+    """`scores` (regime, member) of the records."""
+    for k in range(count.shape[0]):
+        apart = math.sqrt(spread[k, 0] / spread[k, 1]) if spread[k, 1] > 0.0 else 0.0
+        for i in range(count.shape[1]):
+            if apart > 0.0 and count[k, i] > 0.0:
+                number = count[k, i] ** 2 / square[k, i]
+                scores[k, i] = total[k, i] / count[k, i] * number / (apart * math.sqrt(number + PRIOR_BARS))
+            else:
+                scores[k, i] = 0.0
+
+
+@kernel
+def _weigh(scores: Array, temperature: float, regime: Array, awake: NDArray[np.bool_], weights: Array) -> None:
+    """`weights` (member,) of those awake: the softmax of each regime's scores, by the regime's probability."""
+    weights[:] = 0.0
+    row = np.empty(len(weights))
+    for k in range(len(regime)):
+        best, total = -math.inf, 0.0
+        for i in range(len(weights)):
+            if awake[i]:
+                best = max(best, scores[k, i])
+        for i in range(len(weights)):
+            row[i] = math.exp((scores[k, i] - best) / temperature) if awake[i] else 0.0
+            total += row[i]
+        for i in range(len(weights)):
+            weights[i] += regime[k] * row[i] / total
+
+
 @final
 class RegimeWeights:
     """The records of `members` in `regimes`, both numbers; forgotten over `lookback` bars of a regime; weights at `temperature`."""
 
     def __init__(self, members: int, regimes: int, lookback: int, temperature: float) -> None:
-        self.lookback, self.temperature = float(lookback), temperature
-        self.count, self.square, self.total = (np.zeros((regimes, members)) for _ in range(3))
-        self.spread = np.zeros((regimes, 2))
-        self.recent = np.full(regimes, np.nan)
+        self.lookback, self.temperature = float(lookback), float(temperature)
+        self._count, self._square, self._total = (np.zeros((regimes, members)) for _ in range(3))
+        self._spread, self._recent = np.zeros((regimes, 2)), np.full(regimes, np.nan)
 
-    def learn(self, returns: Array, awake: NDArray[np.bool_], probabilities: Array) -> None:
-        """Take in a bar: net `returns` (member,) of the members `awake`, and the regime's `probabilities` (regime,) a close earlier."""
-        count = int(awake.sum())
-        if count < 2 or np.isnan(probabilities).any():
-            return
-        ahead = np.where(awake, returns - returns[awake].sum() / count, 0.0)
-        # The mean over pairs of a squared difference is twice the sample variance.
-        difference = 2.0 * float((ahead * ahead).sum()) / (count - 1)
-        weight = probabilities[:, None]
-        kept = 1.0 - weight / self.lookback * awake
-        self.count = self.count * kept + weight * awake
-        self.square = self.square * kept * kept + weight * weight * awake
-        self.total = self.total * kept + weight * ahead
-        self.spread *= 1.0 - weight / self.lookback
-        self.spread[:, 0] += probabilities * difference
-        self.spread[:, 1] += probabilities
+    def learn(self, returns: Array, awake: NDArray[np.bool_], regime: Array) -> None:
+        """Take in a bar: net `returns` (member,) of the members `awake`, and the probabilities `regime` (regime,) a close earlier.
 
-    def watch(self, probabilities: Array) -> float:
-        """How steady the regime is, 0 to 1, at a close with `probabilities` (regime,): 1 less the total variation distance to the mean of
-        the last few bars. It falls to 0 at a sudden switch and is above .7 again six bars later; 1 where there is no regime."""
-        if np.isnan(probabilities).any() or not len(probabilities):
+        A bar whose regime is not known (NaN) is left out.
+        """
+        if _known(regime):
+            _learn(returns, awake, regime, self.lookback, self._count, self._square, self._total, self._spread)
+
+    def watch(self, regime: Array) -> float:
+        """How steady the regime is, 0 to 1, at a close with the probabilities `regime` (regime,): 1 less their total variation distance
+        to the mean of the last few bars. It falls to 0 at a sudden switch and is above .7 again six bars later; 1 without a regime."""
+        if not _known(regime):
             return 1.0
-        if np.isnan(self.recent).any():
-            self.recent = probabilities.copy()
-        steady = float(np.minimum(probabilities, self.recent).sum())
-        self.recent = self.recent + (probabilities - self.recent) / STEADY
+        if np.isnan(self._recent[0]):
+            self._recent = regime.copy()
+        steady = float(np.minimum(regime, self._recent).sum())
+        self._recent = self._recent + (regime - self._recent) / STEADY
         return min(steady, 1.0)
 
+    @property
     def scores(self) -> Array:
         """(regime, member): posterior mean of each member's advantage in each regime over its posterior deviation; 0 without a record."""
-        number = np.divide(self.count**2, self.square, out=np.zeros_like(self.count), where=self.square > 0)
-        mean = np.divide(self.total, self.count, out=np.zeros_like(self.total), where=self.count > 0)
-        spread = np.sqrt(np.divide(self.spread[:, 0], self.spread[:, 1], out=np.zeros(len(mean)), where=self.spread[:, 1] > 0))[:, None]
-        return np.divide(mean * number, spread * np.sqrt(number + PRIOR_BARS), out=np.zeros_like(mean), where=spread > 0)
+        scores = np.empty(self._count.shape)
+        _score(self._count, self._square, self._total, self._spread, scores)
+        return scores
 
-    def weights(self, probabilities: Array, awake: NDArray[np.bool_]) -> Array | None:
-        """(member,) weights of the members `awake` (one at least) under `probabilities` (regime,), summing to 1; None without a regime."""
-        if np.isnan(probabilities).any() or not len(probabilities):
+    def standing(self, regime: Array) -> Array:
+        """(member,) the scores by the probabilities `regime` (regime,) of now; 0 without a regime."""
+        return np.asarray(regime @ self.scores) if _known(regime) else np.zeros(self._count.shape[1])
+
+    def weights(self, regime: Array, awake: NDArray[np.bool_]) -> Array | None:
+        """(member,) weights of the members `awake` (at least one) under the probabilities `regime` (regime,); None without a regime."""
+        if not _known(regime):
             return None
-        exponent = np.where(awake, self.scores() / self.temperature, -np.inf)
-        best = np.exp(exponent - exponent.max(axis=1, keepdims=True))
-        return np.asarray(probabilities @ (best / best.sum(axis=1, keepdims=True)))
+        weights = np.empty(self._count.shape[1])
+        _weigh(self.scores, self.temperature, regime, awake, weights)
+        return weights
 
     def state(self) -> State:
         """The records as data."""
-        return State({}, {name: getattr(self, name).copy() for name in _ARRAYS})
+        return State({}, {name: getattr(self, f"_{name}").copy() for name in _ARRAYS})
 
     def restore(self, state: State) -> Self:
         """Become what `state` describes. Raises StateError for records of another number of members or regimes."""
         for name in _ARRAYS:
-            saved, mine = state.arrays.get(name), getattr(self, name)
+            saved, mine = state.arrays.get(name), getattr(self, f"_{name}")
             if saved is None or saved.shape != mine.shape:
                 raise StateError(f"regime records: {name} is {None if saved is None else saved.shape}, expected {mine.shape}")
         for name in _ARRAYS:
-            setattr(self, name, state.arrays[name].copy())
+            setattr(self, f"_{name}", state.arrays[name].copy())
         return self
+
+
+def _known(regime: Array) -> bool:
+    return len(regime) > 0 and not np.isnan(regime[0])
