@@ -119,9 +119,8 @@ class Ensemble(Strategy):
 
     def fit(self, market: Market) -> Self:
         self._life, self._opened, self._last, self._unfit = None, -1, -1, {}
-        unfitted, kept = self.members, len(market) - round(len(market) * self.config.holdback)
-        self._learned = self._record(unfitted, market, kept)
-        self.members = self._taught(unfitted, market, self._unfit)
+        self._learned = self._record(market)
+        self.members = self._taught(self.members, market, self._unfit)
         if self.regimes is not None:
             self.regimes = self.regimes.fit(market)
         self.warmup = self._longest()
@@ -192,17 +191,29 @@ class Ensemble(Strategy):
         )
         return self
 
-    def _record(self, unfitted: Sequence[StrategyLike], market: Market, kept: int) -> State | None:
-        """What the combiner learns from the bars after the first `kept`, traded by members that were fitted on those alone."""
+    def rehearsal(self, market: Market) -> tuple[Life, int] | None:
+        """A life of members fitted on the training part but for its newest `holdback`, and the first bar at which they may be judged.
+
+        None where that is too short for any member to learn from, or leaves no bar to judge them at.
+        """
+        kept = len(market) - round(len(market) * self.config.holdback)
         try:
-            members = self._taught(unfitted, market[:kept], {})
+            members = self._taught(self.members, market[:kept], {})
         except Exception:  # noqa: BLE001 - too short for any member to learn from; the weights then begin equal
             return None
         regimes = None if self.regimes is None else copy.deepcopy(self.regimes).fit(market[:kept])
         first = max(kept, self._longest(members, regimes) - 1)
         if first >= len(market):
             return None
-        life = Life(self.config, dict(zip(self.names, members, strict=True)), market.symbols, market.periods_per_year, self.costs, regimes)
+        named = dict(zip(self.names, members, strict=True))
+        return Life(self.config, named, market.symbols, market.periods_per_year, self.costs, regimes), first
+
+    def _record(self, market: Market) -> State | None:
+        """What the combiner learns from the held-back bars."""
+        rehearsal = self.rehearsal(market)
+        if rehearsal is None:
+            return None
+        life, first = rehearsal
         life.through(market, max(0, first - self.config.history), first)
         return life.combiner.state()
 

@@ -52,16 +52,21 @@ class Life:
 
         The fast way: it leaves the watch where it was, so that `step` cannot go on from here.
         """
+        decided = [self.combiner.step(each) for each in self.evidence(market, begin, first)]
+        self.decision = decided[-1] if decided else None
+        return decided
+
+    def evidence(self, market: Market, begin: int, first: int) -> list[Evidence]:
+        """What the combiner is told at bars `first` and later; the members live from bar `begin` on, as in `through`."""
         tracks = [member.live(market, begin) for member in self.members]
         told = None if self._filter is None else self._filter.filter(market).probabilities
         before = _last_known(market.close[begin:])
-        decided = []
+        found = []
         for t in range(first, len(market)):
             regime = np.empty(0) if told is None else overall(told[t])
             moved = market.close[t] / before[t - begin] - 1.0
-            decided.append(self.combiner.step(_evidence([track[t - begin] for track in tracks], regime, moved)))
-        self.decision = decided[-1] if decided else None
-        return decided
+            found.append(_evidence([track[t - begin] for track in tracks], regime, moved))
+        return found
 
     def open(self, market: Market, begin: int) -> None:
         """Take in the bars before the first decision, all of `market`; the members live from bar `begin` on."""
