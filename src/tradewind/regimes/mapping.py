@@ -18,7 +18,7 @@ from tradewind.core.settings import choose
 from tradewind.core.types import Array
 from tradewind.regimes.base import Regimes
 
-__all__ = ["FOUR", "SEVEN", "SIX", "mapped", "matrix"]
+__all__ = ["FOUR", "SEVEN", "SIX", "mapped", "matrix", "project"]
 
 SEVEN: Final = ("trending_bull", "trending_bear", "high_volatility_range", "low_volatility_range", "breakout", "reversal", "crisis")
 """The regimes of the rules."""
@@ -56,6 +56,16 @@ def matrix(onto: str) -> Array:
     return choose(onto, _MATRICES, "set of regimes").copy()
 
 
+def project(probabilities: Array, onto: str) -> Array:
+    """(..., regime of the set `onto`) of probabilities (..., 7) over the seven."""
+    shares = choose(onto, _MATRICES, "set of regimes")
+    # Added up one by one: a matrix product's last bits depend on how many rows it is asked at once, and a stream asks one.
+    out = np.zeros((*probabilities.shape[:-1], shares.shape[1]))
+    for k in range(len(shares)):
+        out += probabilities[..., k, None] * shares[k]
+    return out
+
+
 def mapped(regimes: Regimes, onto: str) -> Regimes:
     """Regimes over the seven as regimes over `onto`: seven, six or four. NaN stays NaN.
 
@@ -64,5 +74,4 @@ def mapped(regimes: Regimes, onto: str) -> Regimes:
     names = choose(onto, _SETS, "set of regimes")
     if regimes.names != SEVEN:
         raise DataError(f"these regimes are called {', '.join(regimes.names)}; only the seven, {', '.join(SEVEN)}, are mapped")
-    probabilities: Array = regimes.probabilities @ _MATRICES[onto]
-    return Regimes(names, probabilities, regimes.open_time, regimes.known, regimes.symbols)
+    return Regimes(names, project(regimes.probabilities, onto), regimes.open_time, regimes.known, regimes.symbols)
