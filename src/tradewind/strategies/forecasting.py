@@ -33,7 +33,7 @@ from tradewind.strategies.reason import Answer, Reason, policy_reason
 if TYPE_CHECKING:
     from tradewind.simulate.account import Book
 
-__all__ = ["Forecasting"]
+__all__ = ["Forecasting", "named", "need_volume"]
 
 
 @final
@@ -91,7 +91,7 @@ class Forecasting(Strategy):
 
     def fit(self, market: Market) -> Self:
         market = self.shown(market)
-        self._check_volume(market)
+        need_volume(market, self.features)
         X, y = self.lesson(market)
         self.fitted, self._model = True, None
         if _learnable(X, y):
@@ -149,14 +149,6 @@ class Forecasting(Strategy):
         self._model = self._new_forecaster().restore(state.child("model")) if "model" in state.values else None
         return self
 
-    def _check_volume(self, market: Market) -> None:
-        if np.isnan(market.volume).all():
-            lacking = [feature.name for feature in resolve(self.features) if "volume" in feature.inputs]
-            if lacking:
-                raise DataError(
-                    f"the market has no volume, which the features {lacking} are made of; choose others, such as 'relative-price'"
-                )
-
     def _new_forecaster(self) -> Forecaster:
         if not isinstance(self.forecaster, str):
             made = copy.deepcopy(self.forecaster)
@@ -169,7 +161,7 @@ class Forecasting(Strategy):
 
     def _settings(self) -> dict[str, str]:
         chosen = {"forecaster": self.forecaster, "features": self.features, "label": self.label}
-        names = {name: value if isinstance(value, str) else _named(value) for name, value in chosen.items()}
+        names = {name: value if isinstance(value, str) else named(value) for name, value in chosen.items()}
         return {**names, "forecaster_settings": repr(self.forecaster_settings), "label_settings": repr(self.label_settings)}
 
     def _silent(self) -> bool:
@@ -206,7 +198,16 @@ def _learnable(X: Features, y: Labels) -> bool:
     return bool((~np.isnan(y.values) & (y.weights > 0) & np.isfinite(X.values).all(axis=2)).any())
 
 
-def _named(value: object) -> str:
+def need_volume(market: Market, features: str | Sequence[Any]) -> None:
+    """Raise DataError where `market` has no volumes and some of `features` are made of them, naming those."""
+    if np.isnan(market.volume).all():
+        lacking = [feature.name for feature in resolve(features) if "volume" in feature.inputs]
+        if lacking:
+            raise DataError(f"the market has no volume, which the features {lacking} are made of; choose others, such as 'relative-price'")
+
+
+def named(value: object) -> str:
+    """What a setting that may be an object, or a tuple of such, is called in a state: its name, or that of its class."""
     if isinstance(value, tuple):
-        return ", ".join(part if isinstance(part, str) else _named(part) for part in value)
+        return ", ".join(part if isinstance(part, str) else named(part) for part in value)
     return str(getattr(value, "name", None) or f"{type(value).__module__}.{type(value).__qualname__}")

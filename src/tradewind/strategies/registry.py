@@ -137,6 +137,7 @@ _TABLE: Final[dict[str, _Entry]] = {
     ),
     "regime-gate": _Entry("regime_gate:RegimeGate", "another strategy, held only in the regimes that it is meant for"),
     "by-regime": _Entry("by_regime:ByRegime", "a strategy for each regime, weighted by how probable the regime is"),
+    "online": _Entry("online:Online", "a model that goes on learning, bar by bar, from every label as it becomes known"),
     "mix": _Entry("mix:Mix", "the mean of other strategies, each with its own paper book"),
     "ensemble": _Entry(
         "tradewind.ensemble.ensemble:Ensemble",
