@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tradewind.core.errors import DataError
+from tradewind.core.errors import SettingsError
 from tradewind.core.limits import number, whole
 from tradewind.core.market import Market
 from tradewind.core.seeds import generator
@@ -211,7 +211,7 @@ def _model(means: Any, deviations: Any, transition: Any, inputs: int) -> Gaussia
     try:
         centre, spread = centre.reshape(states, inputs), spread.reshape(states, inputs)
     except ValueError as error:
-        raise DataError(f"means {centre.shape} and deviations {spread.shape} are (state, input) = {(states, inputs)}") from error
+        raise SettingsError(f"means {centre.shape} and deviations {spread.shape} are (state, input) = {(states, inputs)}") from error
     require(states >= 2 and moves.shape == (states, states), f"transition has shape {moves.shape}; it is (state, state), two at least")
     lawful = bool((moves >= 0).all() and np.allclose(moves.sum(axis=1), 1.0, rtol=0, atol=1e-9))
     require(lawful, f"transition is {moves.tolist()}; each row holds probabilities that sum to one")
