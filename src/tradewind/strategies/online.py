@@ -1,7 +1,7 @@
 """Online learning as a strategy: a model that goes on learning, bar by bar, from every label as it becomes known.
 
-Source: test-then-train with delayed labels, Gama et al. 2014, https://doi.org/10.1145/2523813. The fit is one pass over the training part in
-the order in which its labels became known, and afterwards it goes on in the same way: what decides at a bar has learned all that was known
+Source: test-then-train with delayed labels, Gama et al. 2014, https://doi.org/10.1145/2523813. The fit is one pass over the training part,
+in the order in which its labels became known, and afterwards it goes on so: what decides at a bar has learned all that was known
 by its close. Costs the labels of the history so far and the model's own cost a bar; a whole history costs its labels once.
 Fails where the market does not repeat itself for as long as the model takes to learn it.
 """
