@@ -246,6 +246,16 @@ class Combiner:
         self.history = []
         return self
 
+    def remember(self, state: State) -> Self:
+        """Take from `state` what outlasts a stretch of bars, the members' records by regime and the predictor; the rest stays as it is.
+
+        A record of the whole or of the gate over bars that the predictor has learned from would flatter them: those are not taken.
+        Raises StateError for a state of other sizes.
+        """
+        self._by_regime.restore(state.child("by_regime"))
+        self._gate.predictor.restore(state.child("gate").child("predictor"))
+        return self
+
 
 _ARRAYS: Final = ("rows", "awake", "regime", "charges", "spread")
 _PARTS: Final = ("experts", "leader", "top", "by_regime", "record", "gate")
