@@ -2,8 +2,8 @@
 
 The methods stand beside their papers in `parity`, `markowitz` and `shrinkage`; estimated moments go in with shrunk correlations. Source of
 the yardstick, equal weights: DeMiguel, Garlappi & Uppal (2009), https://doi.org/10.1093/rfs/hhm075.
-Cost: a row O(window * assets), an allocation O(window * assets^2 + assets^3); a window of returns. Fails as its method does, and by its turnover:
-weights jump where estimates do. Give them to `backtest` for what trading them costs.
+Cost: a row O(window * assets), an allocation O(window * assets^2 + assets^3); a window of returns. Fails as its method does, and by its
+turnover: weights jump where estimates do. Give them to `backtest` for what trading them costs.
 """
 
 from __future__ import annotations

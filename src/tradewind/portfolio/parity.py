@@ -19,7 +19,7 @@ from tradewind.core.compiled import kernel
 from tradewind.core.errors import DataError
 from tradewind.core.types import Array
 
-__all__ = ["inverse_volatility", "risk_parity", "risk_shares"]
+__all__ = ["checked_covariance", "inverse_volatility", "risk_parity", "risk_shares"]
 
 SWEEPS: Final = 10_000
 PRECISION: Final = 1e-12
