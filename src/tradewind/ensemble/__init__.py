@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from tradewind.ensemble import weights
+    from tradewind.ensemble.combine import Combined, combined
+    from tradewind.ensemble.combiner import Combiner, Decision, Evidence
+    from tradewind.ensemble.config import EnsembleConfig
+    from tradewind.ensemble.presets import preset
 
 _HOMES: Final = {
+    "Combined": "combine:Combined",
+    "Combiner": "combiner:Combiner",
+    "Decision": "combiner:Decision",
+    "EnsembleConfig": "config:EnsembleConfig",
+    "Evidence": "combiner:Evidence",
+    "combined": "combine:combined",
+    "preset": "presets:preset",
     "weights": "weights:",
 }
 """Where each public name lives: `module:name`, or a module itself."""

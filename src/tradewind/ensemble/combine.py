@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradewind.core.errors import DataError
 from tradewind.core.market import Market
@@ -92,7 +93,8 @@ def combined(
     told, regime_names = _regimes(market, start, config, regimes)
     combiner = Combiner(config, members, market.symbols, regime_names, market.periods_per_year)
     wants, holds, earns = np.stack(targets, axis=1), np.stack(held, axis=1), np.stack(returns, axis=1)
-    awake = np.logical_or.accumulate(np.isfinite(wants).any(axis=2))
+    spoken: NDArray[np.bool_] = np.isfinite(wants).any(axis=2)
+    awake = np.maximum.accumulate(spoken, axis=0)
     moved = tested.close / last_closes(market.close)[start:] - 1.0
     decisions = [combiner.step(Evidence(earns[t], wants[t], holds[t], awake[t], told[t], moved[t])) for t in range(len(tested))]
     desired = np.array([each.target for each in decisions]).reshape(shape)

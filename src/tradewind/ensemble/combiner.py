@@ -41,7 +41,7 @@ from tradewind.core.errors import DataError, StateError
 from tradewind.core.settings import require
 from tradewind.core.types import Array, State
 from tradewind.ensemble.config import EnsembleConfig
-from tradewind.ensemble.gate import Gate
+from tradewind.ensemble.gate import RIVALS, Gate
 from tradewind.ensemble.mixing import agreement, capped, mixed, standing
 from tradewind.ensemble.paper_record import PaperRecord
 from tradewind.ensemble.regime_weights import RegimeWeights
@@ -52,7 +52,7 @@ __all__ = ["WAYS", "Combiner", "Decision", "Evidence"]
 WAYS: Final = ("equal", "experts", "leader", "regimes", "gate")
 """The ways of weighting members, in the order of `Decision.trust`."""
 
-_EXPERTS: Final = WAYS.index("experts")
+_RIVALS: Final = [WAYS.index(rival) for rival in RIVALS]
 _SCALE_FREE: Final = ("adahedge", "boa")
 _SPREAD_BARS: Final = 50.0
 _YEAR_OF_HOURS: Final = 8760.0
@@ -152,13 +152,13 @@ class Combiner:
         lived = self._awake & np.isfinite(evidence.returns)
         earned = np.where(lived, evidence.returns, 0.0)
         if lived.any():
-            *ways, candidate, whole = gained = (self._rows * earned).sum(axis=1) - self._charges
-            self._top.update(-gained[: len(ways)])
+            gained = (self._rows * earned).sum(axis=1) - self._charges
+            self._top.update(-gained[: len(WAYS)])
             self._experts.update(-earned / self._spread_of(earned, lived), lived)
             self._leader.update(-earned, lived)
             self._by_regime.learn(earned, lived, self._regime)
-            self._record.learn(whole, self._regime)
-            self._gate.judge(candidate, ways[_EXPERTS])
+            self._record.learn(float(gained[-1]), self._regime)
+            self._gate.judge(float(gained[-2]), gained[_RIVALS])
         if self.config.meta_learning_enabled:
             self._gate.predictor.live(earned, lived, positions, _mean(evidence.moved))
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from tradewind.core.settings import choose
 from tradewind.ensemble.config import EnsembleConfig
 
-__all__ = ["preset", "presets"]
+__all__ = ["descriptions", "preset"]
 
 _PRESETS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "conservative": (
@@ -49,6 +49,6 @@ def preset(name: str = "balanced", **changes: Any) -> EnsembleConfig:
     return EnsembleConfig().changed({**settings, **changes})
 
 
-def presets() -> dict[str, str]:
+def descriptions() -> dict[str, str]:
     """One line about each preset."""
     return {name: description for name, (description, _) in _PRESETS.items()}
