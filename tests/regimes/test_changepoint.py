@@ -134,8 +134,8 @@ def test_a_jump_of_volatility_is_told_at_once_and_then_called_turbulent():
     assert model.names == ("calm", "turbulent", "changed")
     assert found[250:300, 0].min() > 0.9
     assert found[301:310, 2].max() > 0.9
-    # An outlier may look like yet another change for a bar; calm it never looks.
-    assert np.median(found[330:, 1]) > 0.9 and found[330:, 0].max() < 0.05
+    # A chance outlier may look like yet another change for a few bars.
+    assert (found[330:].argmax(axis=1) == 1).mean() > 0.95
     lengths = model.run_lengths(market)
     assert abs(600 - lengths.likeliest[-1, 0] - 300) <= 2
     assert np.array_equal(lengths.changed[:, 0], found[:, 2], equal_nan=True)
@@ -155,6 +155,8 @@ def test_values_and_settings_that_cannot_be():
         run_lengths([1.0, np.nan], 0.1, 0, 1, 1, 1)
     with pytest.raises(DataError, match=r"\(time,\)"):
         run_lengths(np.zeros((2, 2)), 0.1, 0, 1, 1, 1)
+    with pytest.raises(DataError, match="1e100"):
+        run_lengths([1.0, 1e200], 0.1, 0, 1, 1, 1)
     for changes in ({"hazard": -0.1}, {"strength": 0}, {"scale": -1}, {"variance": 0.0}):
         with pytest.raises(SettingsError, match=next(iter(changes))):
             run_lengths([1.0], **{"hazard": 0.1, "mean": 0, "strength": 1, "shape": 1, "scale": 1, **changes})

@@ -116,6 +116,22 @@ def test_the_online_state_is_where_the_cheapest_path_up_to_each_bar_ends():
         assert abs(odds) == pytest.approx(kernels.dynamic_program(other, 4.0)[1] - cost, rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_authors_own_library_agrees_on_centroids_and_online_states(seed):
+    reference = pytest.importorskip("jumpmodels.jump", reason="jumpmodels is the oracle of this test")
+    market = tw.synthetic.switching(bars=1000, seed=seed).market
+    close = market.close[:, 0]
+    model = detector("jump", features=("deviation_5", "sortino_20")).fit(market)
+    learned = model.parameters(market.symbols[0])
+    decays = 0.5 ** (1 / np.array([5.0, 20.0]))
+    rows = kernels.feature_rows(close, np.array([KINDS["deviation"], KINDS["sortino"]]), decays)[model.warmup - 1 :]
+    scores = np.clip((rows - learned["centre"]) / learned["scale"], -kernels.CLIP, kernels.CLIP)
+    returns = (close[1:] / close[:-1] - 1.0)[model.warmup - 1 :]
+    other = reference.JumpModel(2, jump_penalty=10.0, random_state=0).fit(scores, returns, sort_by="vol")
+    assert np.allclose(other.centers_, learned["centroids"], atol=1e-9)
+    assert np.array_equal(np.asarray(other.predict_online(scores)), model.filter(market).current[model.warmup :, 0])
+
+
 def test_a_high_price_leaves_fewer_jumps():
     market = tw.synthetic.switching(bars=2000, seed=3).market
     jumps = []

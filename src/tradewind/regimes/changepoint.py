@@ -57,16 +57,16 @@ def run_lengths(
     recent: int = 5,
     variance: float | None = None,
 ) -> RunLengths:
-    """Adams and MacKay's recursion over `values` (time,) of any kind, finite.
+    """Adams and MacKay's recursion over `values` (time,) of any kind, finite and under 1e100 in size.
 
     Each value begins a new run with probability `hazard`. A run's variance is inverse-gamma(`shape`, `scale`), and its mean normal around
     `mean` with that variance over `strength`. `variance` is what counts as turbulent, the prior's scale over shape when not given. `runs`
     hypotheses are kept: with as many as there are values the answer is exact. Raises SettingsError for settings that cannot be, DataError
-    for values that are not finite.
+    for values that are not so.
     """
     x = np.ascontiguousarray(values, dtype=np.float64)
-    if x.ndim != 1 or not np.isfinite(x).all():
-        raise DataError(f"values have shape {x.shape}; they are (time,), all of them finite")
+    if x.ndim != 1 or not (np.abs(x) < 1e100).all():
+        raise DataError(f"values have shape {x.shape}; they are (time,), all of them finite and under 1e100 in size")
     fraction(zero=True, hazard=hazard)
     number(strength=strength, shape=shape, scale=scale)
     whole(runs=runs, recent=recent)

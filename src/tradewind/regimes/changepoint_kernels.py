@@ -22,7 +22,6 @@ OUTPUTS = 5
 """What `_absorb` answers: that the run is recent, that its variance is above the long-run one, mean run length, likeliest run length, log
 evidence of the value."""
 
-
 _NOTHING = 1e-12
 """Hypotheses less probable than this are dropped."""
 
@@ -99,7 +98,7 @@ def _weigh(x: float, hazard: float, prior: tuple[float, float, float, float], he
     for i in range(held.shape[1]):
         held[0, i] /= total - lost
         if held[0, i] < _NOTHING:
-            held[1, i] = 0.0
+            held[0, i] = held[1, i] = 0.0
     return math.log(total) + largest
 
 

@@ -101,11 +101,7 @@ def expectation_maximisation(x: Array, states: int, starts: int, sweeps: int, to
 def _start(x: Array, states: int, random: np.random.Generator) -> Gaussian:
     """Bars sorted into states by how wildly the last few of them moved, over a random memory and with random shares."""
     decay = 0.5 ** (1.0 / np.exp(random.uniform(np.log(2.0), np.log(60.0))))
-    wildness = np.empty(len(x))
-    level = 1.0
-    for t, size in enumerate((x[:, 0] ** 2).tolist()):
-        level = decay * level + (1.0 - decay) * size
-        wildness[t] = level
+    wildness = kernels.wildness(x[:, 0], decay)
     shares = np.cumsum(random.dirichlet(np.full(states, 4.0)))[:-1]
     group = np.searchsorted(np.quantile(wildness, shares), wildness)
     means, deviations = np.zeros((states, x.shape[1])), np.ones((states, x.shape[1]))
@@ -115,8 +111,8 @@ def _start(x: Array, states: int, random: np.random.Generator) -> Gaussian:
             means[i], deviations[i] = members.mean(axis=0), np.maximum(members.std(axis=0), 0.1)
     # States are tried that last from five bars to five hundred.
     stay = 1.0 - np.exp(random.uniform(np.log(0.002), np.log(0.2)))
-    transition = np.full((states, states), (1.0 - stay) / max(states - 1, 1))
-    np.fill_diagonal(transition, stay if states > 1 else 1.0)
+    transition = np.full((states, states), (1.0 - stay) / (states - 1))
+    np.fill_diagonal(transition, stay)
     return Gaussian(means, deviations, transition, np.full(states, 1.0 / states))
 
 

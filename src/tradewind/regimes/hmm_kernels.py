@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tradewind.core.compiled import inline_kernel, kernel
 from tradewind.core.types import Array
 
-__all__ = ["RANGE", "RETURN", "densities", "filter_bars", "forward", "inputs", "sweep"]
+__all__ = ["RANGE", "RETURN", "densities", "filter_bars", "forward", "inputs", "sweep", "wildness"]
 
 Kinds: TypeAlias = NDArray[np.int64]
 RETURN, RANGE = 0, 1
@@ -77,6 +77,17 @@ def inputs(close: Array, high: Array, low: Array, kinds: Kinds) -> Array:
         for d in range(len(kinds)):
             x[t - 1, d] = _input(kinds[d], close[t], high[t], low[t], close[t - 1])
     return x
+
+
+@kernel
+def wildness(x: Array, decay: float) -> Array:
+    """(time,): the exponentially weighted mean of the squares of x (time,), from 1 on."""
+    out = np.empty(len(x))
+    level = 1.0
+    for t in range(len(x)):
+        level = decay * level + (1.0 - decay) * x[t] * x[t]
+        out[t] = level
+    return out
 
 
 @kernel
