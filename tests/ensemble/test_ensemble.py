@@ -13,7 +13,6 @@ from tradewind.core.files import load_state, save_state
 from tradewind.core.types import Target, View
 from tradewind.engine import walk
 from tradewind.ensemble.ensemble import Ensemble
-from tradewind.ensemble.life import overall
 from tradewind.simulate.account import Book
 from tradewind.strategies.momentum import Momentum
 
@@ -210,12 +209,6 @@ def test_short_and_still_markets() -> None:
     assert np.isfinite(who.decide_all(flat(200))).any()
     short = Ensemble(members=RULES, **PLAIN).fit(MARKET[:1])
     same(short.decide_all(MARKET), walk(copy.deepcopy(short), MARKET))
-
-
-def test_the_mean_over_symbols_leaves_out_those_without_an_answer() -> None:
-    rows = np.array([[0.2, 0.8], [np.nan, np.nan], [0.6, 0.4]])
-    np.testing.assert_allclose(overall(rows), [0.4, 0.6])
-    assert np.isnan(overall(rows[1:2])).all()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tradewind.core.market import Market
 
 __all__ = [
-    "Bundled", "Fee", "Files", "Latency", "Moment", "More", "Repairs", "Seed", "Slippage", "Symbols", "Timeframe", "Track",
+    "Bundled", "Fee", "Files", "Latency", "Moment", "More", "Preset", "Repairs", "Seed", "Slippage", "Symbols", "Timeframe", "Track",
     "TrackTo", "Window",
     "best_settings", "fail", "files_of", "listed", "print_columns", "read_bars", "say", "setting", "window",
 ]  # fmt: skip
@@ -33,6 +33,10 @@ Timeframe = Annotated[str | None, typer.Option(metavar="1h|4h|1d", help="Slower 
 Track = Annotated[bool, typer.Option("--track", help="Keep a record in MLflow, in mlruns.db of the --out folder.")]
 TrackTo = Annotated[
     str | None, typer.Option("--track-to", metavar="URI", help="Keep it in another MLflow store, such as sqlite:///mine.db.")
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of the row ensemble: conservative, balanced, aggressive, research or custom; balanced by default."),
 ]
 Moment = Annotated[str | None, typer.Option(metavar="TIME", help="ISO 8601, UTC unless it says otherwise.")]
 

@@ -14,6 +14,7 @@ from tradewind.cli.options import (
     Latency,
     Moment,
     More,
+    Preset,
     Repairs,
     Seed,
     Slippage,
@@ -44,6 +45,7 @@ def run(
     symbols: Symbols = None,
     timeframe: Timeframe = None,
     strategies: Annotated[str | None, typer.Option(help="Rows, or my_module:Mine, with commas between.")] = None,
+    preset: Preset = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer and lighter fits, the same rows.")] = False,
     fee_bps: Fee = 10.0,
     slippage_bps: Slippage = 2.0,
@@ -68,7 +70,7 @@ def run(
     """Walk every strategy forward over a market and judge each beside buy-and-hold. The same command takes up the same run."""
     from tradewind.evaluate import run as job
     from tradewind.evaluate.pages.display import bars
-    from tradewind.evaluate.plan import ROWS, RunSettings
+    from tradewind.evaluate.plan import RunSettings, rows_of
     from tradewind.serve import tracking
 
     store = tracking.store(track, track_to, out)
@@ -78,9 +80,9 @@ def run(
         else:
             settings = RunSettings(
                 market=market, data=files_of(files, more), repair=tuple(repair or ()), symbols=listed(symbols) or (), timeframe=timeframe,
-                strategies=listed(strategies) or ROWS, start=start, end=end, train=window(train), test=window(test),
+                strategies=listed(strategies) or rows_of(preset), start=start, end=end, train=window(train), test=window(test),
                 embargo=window(embargo), anchored=anchored, fee_bps=fee_bps, slippage_bps=slippage_bps, latency=latency, seed=seed,
-                quick=quick, tuned=dict(best_settings(path) for path in tuned or ()),
+                quick=quick, preset=preset, tuned=dict(best_settings(path) for path in tuned or ()),
             )  # fmt: skip
             result = job.run(settings, out, jobs=jobs, fresh=fresh, progress=progress)
     _tell(result)
@@ -140,6 +142,8 @@ def _tell(result: RunResult) -> None:
     from tradewind.evaluate.pages.display import show
 
     show(result.report_rows())
+    if result.ensemble is not None:
+        print(result.ensemble.hindsight())
     print(f"report: {result.folder / 'report.html'}")
     for note in result.notes:
         say(f"note: {note}")

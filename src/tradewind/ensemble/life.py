@@ -17,13 +17,14 @@ from tradewind.core.errors import StateError
 from tradewind.core.market import Market
 from tradewind.core.protocols import Strategy as StrategyLike
 from tradewind.core.types import Array, State
+from tradewind.ensemble.combine import last_closes, overall
 from tradewind.ensemble.combiner import Combiner, Decision, Evidence
 from tradewind.ensemble.config import EnsembleConfig
 from tradewind.ensemble.members import Answer, Deadline, Member
 from tradewind.regimes.base import RegimeFilter, Watch
 from tradewind.simulate.costs import Costs
 
-__all__ = ["Life", "overall"]
+__all__ = ["Life"]
 
 
 @final
@@ -59,14 +60,9 @@ class Life:
     def evidence(self, market: Market, begin: int, first: int) -> list[Evidence]:
         """What the combiner is told at bars `first` and later; the members live from bar `begin` on, as in `through`."""
         tracks = [member.live(market, begin) for member in self.members]
-        told = None if self._filter is None else self._filter.filter(market).probabilities
-        before = _last_known(market.close[begin:])
-        found = []
-        for t in range(first, len(market)):
-            regime = np.empty(0) if told is None else overall(told[t])
-            moved = market.close[t] / before[t - begin] - 1.0
-            found.append(_evidence([track[t - begin] for track in tracks], regime, moved))
-        return found
+        told = np.empty((len(market), 0)) if self._filter is None else overall(self._filter.filter(market).probabilities)
+        moved = market.close[begin:] / last_closes(market.close[begin:]) - 1.0
+        return [_evidence([track[t - begin] for track in tracks], told[t], moved[t - begin]) for t in range(first, len(market))]
 
     def open(self, market: Market, begin: int) -> None:
         """Take in the bars before the first decision, all of `market`; the members live from bar `begin` on."""
@@ -81,7 +77,7 @@ class Life:
         bar = len(market) - 1
         moved = market.close[bar] / self.closes - 1.0
         answers = [member.step(market, deadline) for member in self.members]
-        regime = np.empty(0) if self._watch is None else overall(self._watch.update(market[bar:]))
+        regime = np.empty(0) if self._watch is None else overall(self._watch.update(market[bar:])[None])[0]
         self.decision = self.combiner.step(_evidence(answers, regime, moved))
         return self.decision
 
@@ -115,27 +111,11 @@ class Life:
         return self
 
 
-def overall(probabilities: Array) -> Array:
-    """(regime,) the mean over the symbols that have an answer of `probabilities` (symbol, regime); NaN where none has."""
-    there = ~np.isnan(probabilities).any(axis=1)
-    if not there.any():
-        return np.full(probabilities.shape[1], np.nan)
-    return np.asarray(probabilities[there].mean(axis=0))
-
-
 def _evidence(answers: Sequence[Answer], regime: Array, moved: Array) -> Evidence:
     return Evidence(
         np.array([each.earned for each in answers]), np.array([each.wanted for each in answers]),
         np.array([each.held for each in answers]), np.array([each.awake for each in answers]), regime, moved,
     )  # fmt: skip
-
-
-def _last_known(close: Array) -> Array:
-    """(time, symbol): the last close of each symbol before the bar, NaN before its first."""
-    rows = np.where(np.isnan(close), 0, np.arange(len(close))[:, None])
-    np.maximum.accumulate(rows, axis=0, out=rows)
-    filled = np.take_along_axis(close, rows, axis=0)
-    return np.concatenate([np.full((1, close.shape[1]), np.nan), filled[:-1]])
 
 
 def _packed(decision: Decision) -> State:

@@ -10,8 +10,9 @@ import dataclasses
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -19,11 +20,13 @@ from tradewind.core.errors import DataError, TradewindError
 from tradewind.core.files import load_state, read_bytes, save_state, sha256, write_json
 from tradewind.core.market import Market
 from tradewind.core.settings import require
-from tradewind.core.types import long_frame
+from tradewind.core.types import Targets, long_frame
 from tradewind.engine import backtest
+from tradewind.evaluate.ensemble_row import EnsembleRow, ensemble_row
 from tradewind.evaluate.identity import digest, package_digest
 from tradewind.evaluate.ledger import Ledger, Trials
 from tradewind.evaluate.manifest import FORMAT, differences, git_state, read_manifest, versions
+from tradewind.evaluate.pages.ensemble_charts import ensemble_figures
 from tradewind.evaluate.pages.report import Page, Row, write
 from tradewind.evaluate.parallel import run_all
 from tradewind.evaluate.plan import RunSettings, load_market
@@ -40,12 +43,14 @@ Progress = Callable[[str, int, int], None]
 @final
 @dataclass(frozen=True, eq=False)
 class RunResult:
-    """A finished run: its `folder`, and `rows`, a Result each, hold first. `notes`: what a reader should know, such as changed versions."""
+    """A finished run: its `folder`, and `rows`, a Result each, hold first. `ensemble`: how that row came about, None where there is none.
+    `notes`: what a reader should know, such as changed versions."""
 
     id: str
     folder: Path
     settings: RunSettings
     rows: tuple[Result, ...]
+    ensemble: EnsembleRow | None = None
     notes: tuple[str, ...] = ()
     identical: Mapping[str, bool] = field(default_factory=dict)
 
@@ -129,7 +134,8 @@ def _run(
             _fit_all(settings, folder, jobs, folds, progress)
         finally:
             shutil.rmtree(folder / "market", ignore_errors=True)
-        result = RunResult(identity, folder, settings, _judged(settings, market, folder, counted, trials))
+        rows, ensemble = _judged(settings, market, folder, counted, trials)
+        result = RunResult(identity, folder, settings, rows, ensemble)
         _write_all(result, market)
     return result
 
@@ -172,16 +178,24 @@ def _walk(settings: RunSettings, row: str, market: Market, folder: Path, ledger:
     )  # fmt: skip
 
 
-def _judged(settings: RunSettings, market: Market, folder: Path, ledger: Ledger, trials: Trials | None) -> tuple[Result, ...]:
-    """Every row from its folds on disk, counted in the ledger, and judged beside all the others."""
+def _judged(
+    settings: RunSettings, market: Market, folder: Path, ledger: Ledger, trials: Trials | None
+) -> tuple[tuple[Result, ...], EnsembleRow | None]:
+    """Every row from its folds on disk, counted in the ledger, and judged beside all the others; and how the ensemble came about."""
     rows = {row: _walk(settings, row, market, folder, ledger) for row in settings.walked}
+    members = {row: rows[row] for row in settings.mixed}
+    made: dict[str, tuple[Targets, dict[str, Any]]] = {}
     if "mix" in settings.strategies:
-        members = [result for row, result in rows.items() if row != "hold"]
-        wanted = mix_targets([result.targets for result in members], [result.weights for result in members])
-        account = backtest(wanted, members[0].market, settings.costs)
-        mixed = {"members": [row for row in rows if row != "hold"]}
-        ledger.note(digest({"mix": settings.identity(market)}), "mix", account.market, account.returns)
-        rows["mix"] = dataclasses.replace(members[0], name="mix", settings=mixed, account=account, folds=())
+        made["mix"] = mix_targets([each.targets for each in members.values()], [each.weights for each in members.values()]), {}
+    ensemble = None
+    if "ensemble" in settings.strategies:
+        ensemble = ensemble_row(settings.ensemble, market, {row: each.account for row, each in members.items()})
+        made["ensemble"] = ensemble.found.targets, {"preset": settings.preset, "config": settings.ensemble.to_dict()}
+    for row, (wanted, chosen) in made.items():
+        account = backtest(wanted, rows["hold"].market, settings.costs)
+        ledger.note(digest({row: settings.identity(market)}), row, account.market, account.returns)
+        own = {"members": list(members), **chosen}
+        rows[row] = dataclasses.replace(next(iter(members.values())), name=row, settings=own, account=account, folds=())
     counted = trials if trials is not None else ledger.trials(rows["hold"].market)
     returns = {row: result.returns for row, result in rows.items() if row != "hold"}
     judged = []
@@ -189,14 +203,14 @@ def _judged(settings: RunSettings, market: Market, folder: Path, ledger: Ledger,
         others = [series for name, series in returns.items() if name != row]
         alternatives = np.column_stack(others) if others and row != "hold" else None
         judged.append(dataclasses.replace(rows[row], trials=counted, alternatives=alternatives))
-    return tuple(judged)
+    return tuple(judged), ensemble
 
 
 def _write_all(result: RunResult, market: Market) -> None:
     from tradewind.data.inspection import quality
     from tradewind.data.parquet import write_parquet
 
-    tested, folder, settings = result.market, result.folder, result.settings
+    tested, folder, settings, made = result.market, result.folder, result.settings, result.ensemble
     trials = result.rows[0].trials
     data = {
         "source": list(settings.data) or settings.market, "symbols": list(market.symbols), "timeframe": market.timeframe,
@@ -205,24 +219,34 @@ def _write_all(result: RunResult, market: Market) -> None:
     notes = quality(market).to_text()
     shared = {"id": result.id, "data": {**data, "source": None}, "trials": trials.to_dict(), "quality": notes.splitlines()}
     rows = {row.name: {key: value for key, value in row.to_dict().items() if key != "hold"} for row in result.rows}
-    write_json(folder / "result.json", {**shared, "rows": rows})
+    write_json(folder / "result.json", {**shared, "rows": rows, **({} if made is None else {"ensemble": made.to_dict()})})
     write_parquet(folder / "targets.parquet", long_frame(tested.open_time, tested.symbols, {row.name: row.targets for row in result.rows}))
-    provenance = {
-        "run": result.id,
-        "data": {**data, "source": None},
-        "trials": trials.to_dict(),
-        "versions": versions(),
-        "source": package_digest(),
-    }
-    page = Page(
-        f"{len(result.rows) - 1} strategies on {', '.join(tested.symbols)}",
-        result.report_rows(),
-        result.rows[0].windows, {**settings.to_dict(), "data": [Path(name).name for name in settings.data]}, provenance, notes,
-    )  # fmt: skip
-    write(page, folder / "report.html")
-    outputs = {name: sha256(read_bytes(folder / name)) for name in ("report.html", "result.json", "targets.parquet")}
+    write(_page(result, {**data, "source": None}, notes), folder / "report.html")
+    if made is not None:
+        write_parquet(folder / "ensemble.parquet", made.to_frame())
+    names = ("report.html", "result.json", "targets.parquet", *(() if made is None else ("ensemble.parquet",)))
+    outputs = {name: sha256(read_bytes(folder / name)) for name in names}
     manifest = {
         "format": FORMAT, "id": result.id, "settings": settings.to_dict(), "data": data, "trials": trials.to_dict(),
         "versions": versions(), "source": package_digest(), "git": git_state(), "outputs": outputs,
     }  # fmt: skip
     write_json(folder / "manifest.json", manifest)
+
+
+def _page(result: RunResult, data: Mapping[str, Any], notes: str) -> Page:
+    tested, settings = result.market, result.settings
+    trials = result.rows[0].trials.to_dict()
+    provenance = {"run": result.id, "data": data, "trials": trials, "versions": versions(), "source": package_digest()}
+    sections = {} if result.ensemble is None else {"Ensemble": _ensemble_section(result.ensemble, result)}
+    return Page(
+        f"{len(result.rows) - 1} strategies on {', '.join(tested.symbols)}",
+        result.report_rows(),
+        result.rows[0].windows, {**settings.to_dict(), "data": [Path(name).name for name in settings.data]}, provenance, notes, sections,
+    )  # fmt: skip
+
+
+def _ensemble_section(made: EnsembleRow, result: RunResult) -> str:
+    rows = {row.name: row.account for row in result.rows}
+    price, exposure = rows["hold"].equity / rows["hold"].capital, rows["ensemble"].weights.sum(axis=1)
+    figures = ensemble_figures(made.found, result.market.open_time, price, exposure)
+    return f"<p>{escape(made.hindsight())}</p>{figures}"

@@ -21,7 +21,9 @@ from tradewind.core.errors import DataError
 from tradewind.core.types import Array, Labels, View
 from tradewind.engine import Backtest
 from tradewind.engine import targets as decide_targets
+from tradewind.evaluate.ensemble_row import ensemble_row
 from tradewind.evaluate.finished import FinishedRun, open_run
+from tradewind.evaluate.plan import MADE
 from tradewind.evaluate.result import finite
 from tradewind.features.scale import Standardiser
 from tradewind.strategies.forecasting import Forecasting
@@ -185,8 +187,8 @@ def explain_decision(run: FinishedRun, row: str, bar: int, symbol: int) -> Expla
     scores, labels, fitted = np.empty(0), None, fold
     base: dict[str, float] = {}
     reason: Reason | None
-    if row == "mix":
-        recomputed, reason = _mixed(run, bar, symbol)
+    if row in MADE:
+        recomputed, reason = (_mixed if row == "mix" else _combined)(run, bar, symbol)
     else:
         strategy, fitted = run.strategy(row, fold)
         start = run.folds[fold].test.start
@@ -215,10 +217,17 @@ def _reason(strategy: Any, view: View, symbol: int) -> Reason | None:
     return reason
 
 
+def _combined(run: FinishedRun, bar: int, symbol: int) -> tuple[float, Reason]:
+    """The ensemble of a run is made of its rows' recorded targets and accounts, and of the bars up to the one asked about."""
+    t, accounts = bar - run.first, {row: run.account(row) for row in run.settings.mixed}
+    made = ensemble_row(run.settings.ensemble, run.market[: run.folds[-1].test.stop], accounts)
+    return float(made.found.targets[t, symbol]), made.explain(t, symbol)
+
+
 def _mixed(run: FinishedRun, bar: int, symbol: int) -> tuple[float, Reason]:
     """The mix of a run is made of its rows' recorded targets and accounts."""
     t = bar - run.first
-    accounts = {row: run.account(row) for row in run.settings.walked if row != "hold"}
+    accounts = {row: run.account(row) for row in run.settings.mixed}
     wanted = float(mix_targets([each.targets for each in accounts.values()], [each.weights for each in accounts.values()])[t, symbol])
     counted = {row: (each.targets[t, symbol], each.weights[t, symbol]) for row, each in accounts.items()}
     told = ", ".join(f"{row} {'keeps' if np.isnan(target) else 'wants'} {share(float(held if np.isnan(target) else target))}"

@@ -18,6 +18,7 @@ from tradewind.core.errors import DataError, SettingsError
 from tradewind.core.limits import whole
 from tradewind.core.types import Array, Features, Labels
 from tradewind.evaluate.finished import FinishedRun, open_run
+from tradewind.evaluate.plan import MADE
 from tradewind.evaluate.result import finite
 from tradewind.models.contributions import Contributions
 from tradewind.models.naive import BaseRate
@@ -104,7 +105,7 @@ def overview(
     whole(most=most)
     run = open_run(folder, data)
     name = run.row(row)
-    asked = None if name == "mix" else run.settings.strategy(name)
+    asked = None if name in MADE else run.settings.strategy(name)
     if not isinstance(asked, Forecasting):
         raise SettingsError(
             f"the row {name!r} asks no forecaster, so no inputs can be weighed; explain one of its decisions with --at TIME"

@@ -17,7 +17,20 @@ from numpy.typing import NDArray
 
 from tradewind.core.types import Array, Times
 
-__all__ = ["Axis", "line_chart", "month_table", "nice_ticks", "over_time"]
+__all__ = [
+    "BOTTOM",
+    "LEFT",
+    "RIGHT",
+    "TOP",
+    "WIDTH",
+    "Axis",
+    "across_time",
+    "line_chart",
+    "month_table",
+    "nice_ticks",
+    "over_time",
+    "time_ticks",
+]
 
 WIDTH: Final = 760
 LEFT: Final = 58
@@ -39,10 +52,20 @@ class Axis:
     dates: int = 7
 
 
-def over_time(times: Times, series: Mapping[str, Array], axis: Axis, height: int = 260, colours: Sequence[int] | None = None) -> str:
-    """A chart of `series`, each (time,), over `times` (time,) UTC ns; NaN leaves a gap. `colours` are numbers of the style sheet."""
-    ticks = _time_ticks(times, axis.dates)
-    return line_chart(times.astype(np.float64), series, axis, ticks, height, colours)
+def over_time(
+    times: Times, series: Mapping[str, Array], axis: Axis, height: int = 260, colours: Sequence[int] | None = None, behind: str = ""
+) -> str:
+    """A chart of `series`, each (time,), over `times` (time,) UTC ns; NaN leaves a gap. `colours` are numbers of the style sheet.
+
+    `behind`: SVG drawn before the lines, placed by `across_time` of the same times.
+    """
+    ticks = time_ticks(times, axis.dates)
+    return line_chart(times.astype(np.float64), series, axis, ticks, height, colours, behind)
+
+
+def across_time(times: Times) -> Callable[[Array], Array]:
+    """Where moments (UTC ns, as floats) lie across a chart over `times`, in its units."""
+    return _scale(float(times[0]), float(times[-1]), LEFT, WIDTH - RIGHT, False)
 
 
 def line_chart(
@@ -52,14 +75,18 @@ def line_chart(
     ticks: Sequence[tuple[float, str]],
     height: int = 260,
     colours: Sequence[int] | None = None,
+    behind: str = "",
 ) -> str:
-    """A chart of `series`, each (point,), over `x` (point,) ascending, with `ticks` (position, label) below. Empty text without points."""
+    """A chart of `series`, each (point,), over `x` (point,) ascending, with `ticks` (position, label) below; `behind` is drawn first.
+
+    A sentence that says so where there is nothing to draw.
+    """
     low, high = _range(series.values(), axis)
     if len(x) == 0 or math.isnan(low):
         return '<p class="faint">Nothing to draw.</p>'
     scale_x = _scale(float(x[0]), float(x[-1]), LEFT, WIDTH - RIGHT, False)
     scale_y = _scale(low, high, height - BOTTOM, TOP, axis.log)
-    parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(", ".join(series))}">']
+    parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(", ".join(series))}">', behind]
     for value in nice_ticks(low, high, axis.log):
         y = float(scale_y(np.array([value]))[0])
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -162,7 +189,7 @@ def _thinned(values: Array) -> NDArray[np.int64]:
     return np.array(sorted(kept))
 
 
-def _time_ticks(times: Times, wanted: int) -> list[tuple[float, str]]:
+def time_ticks(times: Times, wanted: int) -> list[tuple[float, str]]:
     """About `wanted` round dates: days of a short span, else first days of months, of quarters or of years."""
     first, last = (np.datetime64(int(t), "ns") for t in (times[0], times[-1]))
     days = int((last - first) / np.timedelta64(1, "D"))

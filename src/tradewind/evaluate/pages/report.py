@@ -46,7 +46,8 @@ class Row:
 @final
 @dataclass(frozen=True, eq=False)
 class Page:
-    """A report: `rows` over the same bars, hold first; `windows` (first, last) row of each test part; `notes` on the data's quality."""
+    """A report: `rows` over the same bars, hold first; `windows` (first, last) row of each test part; `notes` on the data's quality;
+    `sections`: HTML by heading, which stands after the curves."""
 
     title: str
     rows: Sequence[Row]
@@ -54,6 +55,7 @@ class Page:
     settings: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: str = ""
+    sections: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def account(self) -> Backtest:
@@ -74,8 +76,9 @@ def render(page: Page) -> str:
     paid = f"Fees {costs.fee_bps:g} bps, slippage {costs.slippage_bps:g} bps, filled {costs.latency} bar(s) after the decision."
     sections = (
         f"<h1>{escape(page.title)}</h1><p class='faint'>{escape(about)}<br>{escape(paid)}</p>",
-        _lead(page.rows), _table(page.rows), _reasons(page.rows), _curves(page), _positions(page.rows), _months(page.rows),
-        _sensitivity(page.rows), _folds(page), _origin(page),
+        _lead(page.rows), _table(page.rows), _reasons(page.rows), _curves(page),
+        *(f"<h2>{escape(title)}</h2>{content}" for title, content in page.sections.items()),
+        _positions(page.rows), _months(page.rows), _sensitivity(page.rows), _folds(page), _origin(page),
     )  # fmt: skip
     head = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'

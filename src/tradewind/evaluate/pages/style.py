@@ -6,18 +6,20 @@ from typing import Final
 
 __all__ = ["SHEET", "highlights"]
 
-COLOURS: Final = 11
+COLOURS: Final = 14
 """Lines that have a look of their own; the first is hold's."""
+STRONG: Final = (10, 11)
+"""Those of the last two of the default rows, which are made of the others."""
 
 SHEET: Final = """
 :root { color-scheme: light dark; --ink: #1c2330; --faint: #667085; --paper: #ffffff; --panel: #f5f7fa; --rule: #dfe3ea;
   --gain: 22, 143, 91; --loss: 204, 60, 60;
   --c0: #8a93a3; --c1: #2563eb; --c2: #d9480f; --c3: #0f9d58; --c4: #9333ea; --c5: #c2185b; --c6: #0891b2; --c7: #a16207;
-  --c8: #4d7c0f; --c9: #1e3a8a; --c10: #111827; }
+  --c8: #4d7c0f; --c9: #1e3a8a; --c10: #111827; --c11: #be123c; --c12: #0f766e; --c13: #7c2d12; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --faint: #98a2b3; --paper: #12161d; --panel: #1a202a; --rule: #2d3542;
   --gain: 52, 199, 137; --loss: 240, 98, 98;
   --c0: #8b95a7; --c1: #6ea8fe; --c2: #ff9459; --c3: #4ade80; --c4: #c792ff; --c5: #ff7eb6; --c6: #39d0e6; --c7: #e3b341;
-  --c8: #a3d65c; --c9: #8aa4ff; --c10: #f5f6f8; } }
+  --c8: #a3d65c; --c9: #8aa4ff; --c10: #f5f6f8; --c11: #fb7185; --c12: #5eead4; --c13: #fdba74; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1160px; padding: 2rem 1.2rem 4rem; background: var(--paper); color: var(--ink);
   font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
@@ -62,7 +64,7 @@ def highlights() -> str:
     rules = []
     for k in range(COLOURS):
         dash = "" if k < 7 else " stroke-dasharray: 6 3;"
-        width = " stroke-width: 2.2;" if k == COLOURS - 1 else ""
+        width = " stroke-width: 2.2;" if k in STRONG else ""
         rules.append(f".c{k} {{ stroke: var(--c{k});{dash}{width} }}")
         rules.append(f"figure:has(.k{k}:hover) .line:not(.c{k}) {{ opacity: .12; }}")
     return "\n".join(rules)
