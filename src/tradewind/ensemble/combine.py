@@ -38,9 +38,9 @@ class Combined:
     """What the combiner made of finished rows, a row a bar.
 
     `desired` (time, symbol): weights wanted; `targets` (time, symbol): the same with the config's no-trade band, NaN where it keeps.
-    `weights` (time, member) of `members`; `trust` (time, way) in WAYS; `confidence`, `agreement`, `stability`, `size` (time,); `gate` and
-    `flat` (time,), 1 or 0: the learned gate counted, too few members were at work. `probabilities` (time, regime) of `regimes`, filtered,
-    NaN before the filter is warm. `parts` (time,) by name.
+    `weights` (time, member) of `members`; `ways` (time, way, member) those of each of WAYS, and `trust` (time, way) in it; `confidence`,
+    `agreement`, `stability`, `size` (time,); `gate` and `flat` (time,), 1 or 0: the learned gate counted, too few members were at work.
+    `probabilities` (time, regime) of `regimes`, filtered, NaN before the filter is warm. `parts` (time,) by name.
     """
 
     members: tuple[str, ...]
@@ -48,6 +48,7 @@ class Combined:
     desired: Targets
     targets: Targets
     weights: Array
+    ways: Array
     trust: Array
     confidence: Array
     agreement: Array
@@ -93,8 +94,8 @@ def combined(
     told, regime_names = _regimes(market, start, config, regimes)
     combiner = Combiner(config, members, market.symbols, regime_names, market.periods_per_year)
     wants, holds, earns = np.stack(targets, axis=1), np.stack(held, axis=1), np.stack(returns, axis=1)
-    spoken: NDArray[np.bool_] = np.isfinite(wants).any(axis=2)
-    awake = np.maximum.accumulate(spoken, axis=0)
+    spoken: NDArray[np.bool_] = np.asarray(np.isfinite(wants).any(axis=2), dtype=np.bool_)
+    awake: NDArray[np.bool_] = np.asarray(np.maximum.accumulate(spoken, axis=0), dtype=np.bool_)
     moved = tested.close / last_closes(market.close)[start:] - 1.0
     decisions = [combiner.step(Evidence(earns[t], wants[t], holds[t], awake[t], told[t], moved[t])) for t in range(len(tested))]
     desired = np.array([each.target for each in decisions]).reshape(shape)
@@ -134,7 +135,8 @@ def _told(
 
     known = decisions[0].parts if decisions else {}
     return Combined(
-        members, regimes, desired, banded, series("weights", len(members)), series("trust", len(WAYS)),
+        members, regimes, desired, banded,
+        series("weights", len(members)), series("ways", len(WAYS), len(members)), series("trust", len(WAYS)),
         series("confidence"), series("agreement"), series("stability"), series("size"), series("gate"), series("flat"),
         probabilities, {name: np.array([decision.parts[name] for decision in decisions]) for name in known},
     )  # fmt: skip
