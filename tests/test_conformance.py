@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tradewind as tw
 from tradewind import checks, features
+from tradewind.core.errors import DataError, NotFitted, StateError
+from tradewind.core.files import load_state, save_state
+from tradewind.core.types import State
 from tradewind.models.registry import forecaster, forecasters
 from tradewind.regimes.mapping import SEVEN
 
@@ -86,7 +91,9 @@ LIGHT_FORECASTER = ("contract", "same-seed-same-fit", "save-and-restore", "touch
 
 
 def names_with_slow(names: list[str]) -> list[Any]:
-    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW | AGENTS.keys() | {"few-shot", "ensemble"} else name for name in names]
+    return [
+        pytest.param(name, marks=pytest.mark.slow) if name in SLOW | AGENTS.keys() | {"few-shot", "ensemble"} else name for name in names
+    ]
 
 
 @pytest.mark.parametrize("name", names_with_slow(list(tw.strategies())))
@@ -146,3 +153,70 @@ def test_every_feature_keeps_every_promise(name: str) -> None:
 @pytest.mark.parametrize("name", features.sets())
 def test_every_set_of_features_keeps_every_promise(name: str) -> None:
     assert checks.check_feature(list(features.names(name))) == tuple(checks.feature_checks())
+
+
+def gappy_bars() -> tw.Market:
+    return tw.synthetic.gappy(420, symbols=2, missing=0.15, seed=3).market
+
+
+def fitted_detector(name: str) -> Any:
+    return tw.regimes.detector(name).fit(gappy_bars()[:250])
+
+
+@pytest.mark.parametrize("name", tw.regimes.detectors())
+def test_every_detector_gives_probabilities_where_there_is_a_bar_and_nowhere_else(name: str) -> None:
+    market, found = gappy_bars(), fitted_detector(name).filter(gappy_bars())
+    answered = ~np.isnan(found.probabilities).any(axis=2)
+    np.testing.assert_array_equal(answered, ~np.isnan(found.probabilities).all(axis=2))
+    for s in range(2):
+        there = np.flatnonzero(~np.isnan(market.close[:, s]))
+        first = np.flatnonzero(answered[:, s])[0]
+        assert answered[there[there >= first], s].all()
+        assert answered[:, s].sum() == (there >= first).sum() > 100
+    told = found.probabilities[answered]
+    assert (told >= 0).all()
+    np.testing.assert_allclose(told.sum(axis=1), 1.0, atol=1e-9)
+    np.testing.assert_array_equal(found.current == -1, ~answered)
+
+
+@pytest.mark.parametrize("name", tw.regimes.detectors())
+def test_no_later_bar_changes_what_a_detector_said(name: str) -> None:
+    market, detector = gappy_bars(), fitted_detector(name)
+    whole = detector.filter(market).probabilities
+    for cut in (1, 2, 3, 50, 83, 84, 85, 200, 251, 333, 419):
+        assert detector.filter(market[:cut]).probabilities.tobytes() == whole[:cut].tobytes(), cut
+
+
+@pytest.mark.parametrize("name", tw.regimes.detectors())
+def test_every_detector_says_the_same_bar_by_bar_and_after_its_state_went_elsewhere(name: str, tmp_path: Path) -> None:
+    market, detector = gappy_bars(), fitted_detector(name)
+    whole, watch = detector.filter(market).probabilities, detector.watch(market.symbols)
+    for t in range(len(market)):
+        if t in (1, 60, 150, 300):
+            save_state(tmp_path / f"{t}-detector", detector.state())
+            save_state(tmp_path / f"{t}-watch", watch.state())
+            detector = tw.regimes.detector(name).restore(load_state(tmp_path / f"{t}-detector"))
+            watch = detector.watch(market.symbols).restore(load_state(tmp_path / f"{t}-watch"))
+        assert watch.update(market[t : t + 1]).tobytes() == whole[t].tobytes(), t
+
+
+@pytest.mark.parametrize("name", tw.regimes.detectors())
+def test_every_detector_learns_the_same_twice_and_takes_a_symbols_holes_for_nothing(name: str) -> None:
+    market = gappy_bars()
+    one, two = fitted_detector(name), fitted_detector(name)
+    assert one.state() == two.state()
+    alone = market.select(market.symbols[:1])
+    there = ~np.isnan(market.close[:, 0])
+    assert one.filter(alone).probabilities[:, 0].tobytes() == one.filter(market).probabilities[there, 0].tobytes()
+
+
+@pytest.mark.parametrize("name", tw.regimes.detectors())
+def test_no_detector_says_anything_before_it_has_learned_or_of_what_it_was_not_shown(name: str) -> None:
+    detector = tw.regimes.detector(name)
+    if name != "rules" and name != "bocpd":
+        with pytest.raises(NotFitted):
+            detector.filter(gappy_bars())
+    with pytest.raises(StateError):
+        fitted_detector(name).restore(State({"filter": "another"}))
+    with pytest.raises(DataError):
+        fitted_detector(name).watch(gappy_bars().symbols).update(gappy_bars()[:2])

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.core.clock import DAY, HOUR
-from tradewind.core.errors import DataError, SettingsError
+from tradewind.core.errors import DataError, SettingsError, StateError
 from tradewind.data import sample
-from tradewind.data.resampling import join_asof, resample
+from tradewind.data.resampling import Gathering, join_asof, resample
 from tradewind.data.synthetic import gappy, noise
 
 
@@ -105,3 +105,39 @@ def test_too_few_bars_are_told() -> None:
     with pytest.raises(DataError, match="complete no bar of 1d"):
         resample(noise(bars=20).market, "1d")
     assert HOUR * 24 == DAY
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    timeframe=st.sampled_from(["2h", "4h", "1d", "1w"]),
+    start=st.integers(0, 30),
+    missing=st.sampled_from([0.0, 0.3, 0.8]),
+    cut=st.integers(0, 399),
+)
+def test_gathered_bar_by_bar_they_are_the_same_to_the_bit(seed: int, timeframe: str, start: int, missing: float, cut: int) -> None:
+    market = gappy(bars=400, symbols=2, seed=seed, missing=missing).market[start:]
+    gathering, slow, when = Gathering(market.symbols, timeframe), [], []
+    for t in range(len(market)):
+        if t == cut:
+            gathering = Gathering(market.symbols, timeframe).restore(gathering.state())
+        closed = gathering.update(market[t : t + 1])
+        slow += closed
+        when += [t] * len(closed)
+    expected = resample(market, timeframe)
+    assert [bar.digest for bar in slow] == [expected[i : i + 1].digest for i in range(len(expected))]
+    # Each is handed out at the first bar at which it is known.
+    np.testing.assert_array_equal(when, np.searchsorted(market.known, expected.known))
+
+
+def test_gathering_says_what_is_wrong() -> None:
+    market = noise(bars=8, symbols=2).market
+    with pytest.raises(SettingsError, match="no multiple"):
+        Gathering(market.symbols, "90m").update(market[:1])
+    gathering = Gathering(market.symbols, "4h")
+    with pytest.raises(DataError, match="one bar of"):
+        gathering.update(market[:2])
+    with pytest.raises(DataError, match="one bar of"):
+        gathering.update(market.select(["NOISE-1"])[:1])
+    with pytest.raises(StateError, match="1d"):
+        Gathering(market.symbols, "1d").restore(gathering.state())
