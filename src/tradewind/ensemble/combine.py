@@ -105,7 +105,7 @@ def combined(
 
 def overall(probabilities: Array) -> Array:
     """(time, regime): the mean over the symbols that have an answer of `probabilities` (time, symbol, regime); NaN where none has."""
-    there = ~np.isnan(probabilities).any(axis=2)
+    there: NDArray[np.bool_] = np.asarray(~np.isnan(probabilities).any(axis=2), dtype=np.bool_)
     total = np.where(there[:, :, None], probabilities, 0.0).sum(axis=1)
     count = there.sum(axis=1)[:, None]
     return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))
