@@ -1,15 +1,15 @@
 """How well the statistical regime models tell a known regime, and what a bar costs them; one JSON line a measurement.
 
-    python bench/regime_models.py [ceiling] [speed] [--seeds 400] [--first 1001] [--bars 1000]
+    python bench/regime_models.py [ceiling] [speed] [--seeds 300] [--first 1001] [--bars 1000]
 
 `ceiling`: the two-state market of `tw.synthetic.switching`, a fresh one for each seed, and beside every model the filter that is told the
 true parameters: no causal answer is right more often. Each model is scored in three ways, on the same `--bars` bars: `within`, fitted on
 the very bars that it then filters, as the literature does; `ahead`, fitted on as many bars just before them; `long`, on five times as many.
 Balanced accuracy is the mean over both states of the share of its bars that were told right. `by_path`: of each path by itself, then the
 mean over the paths that saw at least 20 bars of both states, with its standard error over paths; `pooled`: over the bars of all paths
-together, with a jackknife error over paths. A gap is the ceiling less the model, on the same bars. The first 60 bars, which the jump model
-on downside features needs, count for nobody.
-`speed`: microseconds of CPU a bar of one symbol, through a watch and in a batch.
+together, with a jackknife error over paths; `single`: the share told right on the other paths, those with next to none of one state. A
+gap is the ceiling less the model, on the same bars. The first 60 bars, which the jump model on downside features needs, count for nobody.
+`speed`: microseconds a bar of one symbol, CPU time in a batch and wall time through a watch.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ def ceiling(first: int, seeds: int, bars: int) -> None:
             what="ceiling", bars=bars, model=model, fitted=protocol, paths=int(both.sum()),
             by_path=float(own.mean()), error=float(own.std() / len(own) ** 0.5),
             gap=float((best - own).mean()), gap_error=float((best - own).std() / len(own) ** 0.5),
+            single=float((table[~both, 1] + table[~both, 3]).sum() / table[~both][:, [0, 2]].sum()),
             pooled=float(balanced(table.sum(axis=0))), pooled_error=float((seeds - 1) ** 0.5 * out.std()),
             pooled_gap=float(balanced(limit.sum(axis=0)) - balanced(table.sum(axis=0))),
             pooled_gap_error=float((seeds - 1) ** 0.5 * (best_out - out).std()),
@@ -124,7 +125,7 @@ def speed(bars: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", default=["ceiling", "speed"])
-    parser.add_argument("--seeds", type=int, default=400)
+    parser.add_argument("--seeds", type=int, default=300)
     parser.add_argument("--first", type=int, default=1001)
     parser.add_argument("--bars", type=int, default=1000)
     asked = parser.parse_args()

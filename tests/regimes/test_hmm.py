@@ -191,7 +191,6 @@ def test_em_finds_no_worse_than_the_truth_would_lead_it_to():
     assert found.filtered(scores)[1] > guide.filtered(scores)[1] - 0.2
 
 
-@pytest.mark.slow
 def test_the_causal_ceiling():
     """Sixty paths of 1,000 bars: a fit in the literature's way is within .03 of the filter that knows the truth, and not above it."""
     gaps = []

@@ -122,11 +122,12 @@ def test_symbols_that_were_not_learned(name, market, fitted):
         made(name).fit(market[:5])
 
 
+@pytest.mark.parametrize("listed", [280, 299, 300])
 @by_name
-def test_a_symbol_with_too_few_bars_is_never_answered_and_harms_no_other(name, market, fitted):
+def test_a_symbol_with_too_few_bars_is_never_answered_and_harms_no_other(name, market, fitted, listed):
     closed = {field: getattr(market, field).copy() for field in ("open", "high", "low", "close", "volume")}
     for array in closed.values():
-        array[:280, 0] = np.nan
+        array[:listed, 0] = np.nan
     late = tw.Market(market.symbols, market.timeframe, market.open_time, market.known, **closed)[:300]
     model = made(name).fit(late)
     found = model.filter(market).probabilities

@@ -3,7 +3,8 @@
 Papers: Baum et al. 1970, https://doi.org/10.1214/aoms/1177697196 (expectation and maximisation); Hamilton 1989,
 https://doi.org/10.2307/1912559 (regimes of markets, filtered); Alizadeh, Brandt and Diebold 2002, https://doi.org/10.1111/1540-6261.00454
 (the log range of a bar is nearly normal). Cost: O(states^2) a bar to filter; starts * 20 + at most `sweeps` passes of that to fit.
-Fails where a state lasts only as long as an outlier: fat tails make a second state of single bars, for which the jump model has a price.
+Fails where a state lasts only as long as an outlier: fat tails make a second state of single bars, for which the jump model has a price;
+and where the training part saw one regime only, which it then splits in two.
 """
 
 from __future__ import annotations

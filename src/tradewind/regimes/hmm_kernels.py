@@ -72,7 +72,7 @@ def _predict(filtered, transition, predicted):  # type: ignore[no-untyped-def]
 @kernel
 def inputs(close: Array, high: Array, low: Array, kinds: Kinds) -> Array:
     """(time - 1, input): what the bars (time,) of one symbol after the first are told by."""
-    x = np.empty((len(close) - 1, len(kinds)))
+    x = np.empty((max(len(close) - 1, 0), len(kinds)))
     for t in range(1, len(close)):
         for d in range(len(kinds)):
             x[t - 1, d] = _input(kinds[d], close[t], high[t], low[t], close[t - 1])

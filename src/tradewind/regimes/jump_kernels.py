@@ -75,7 +75,7 @@ def _carry(values, penalty):  # type: ignore[no-untyped-def]
 @kernel
 def feature_rows(close: Array, kinds: NDArray[np.int64], decays: Array) -> Array:
     """(time - 1, feature) of the closes (time,) of one symbol, from its first return on."""
-    out = np.empty((len(close) - 1, len(kinds)))
+    out = np.empty((max(len(close) - 1, 0), len(kinds)))
     sums = np.zeros((len(kinds), 4))
     last = 0.0
     for t in range(1, len(close)):
