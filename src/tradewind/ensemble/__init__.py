@@ -9,16 +9,29 @@ if TYPE_CHECKING:
     from tradewind.ensemble import weights
     from tradewind.ensemble.combine import Combined, combined
     from tradewind.ensemble.combiner import Combiner, Decision, Evidence
+    from tradewind.ensemble.conduct import Conduct
     from tradewind.ensemble.config import EnsembleConfig
+    from tradewind.ensemble.ensemble import Ensemble
+    from tradewind.ensemble.evaluation import Evaluation, evaluate
     from tradewind.ensemble.presets import preset
+    from tradewind.ensemble.trainer import Trainer, Training
+    from tradewind.ensemble.update import Versions, hot_update
 
 _HOMES: Final = {
     "Combined": "combine:Combined",
     "Combiner": "combiner:Combiner",
+    "Conduct": "conduct:Conduct",
     "Decision": "combiner:Decision",
+    "Ensemble": "ensemble:Ensemble",
     "EnsembleConfig": "config:EnsembleConfig",
+    "Evaluation": "evaluation:Evaluation",
     "Evidence": "combiner:Evidence",
+    "Trainer": "trainer:Trainer",
+    "Training": "trainer:Training",
+    "Versions": "update:Versions",
     "combined": "combine:combined",
+    "evaluate": "evaluation:evaluate",
+    "hot_update": "update:hot_update",
     "preset": "presets:preset",
     "weights": "weights:",
 }

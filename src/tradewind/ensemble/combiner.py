@@ -249,11 +249,12 @@ class Combiner:
     def remember(self, state: State) -> Self:
         """Take from `state` what outlasts a stretch of bars, the members' records by regime and the predictor; the rest stays as it is.
 
-        A record of the whole or of the gate over bars that the predictor has learned from would flatter them: those are not taken.
-        Raises StateError for a state of other sizes.
+        A record of the whole or of the gate over bars that the predictor has learned from would flatter them: those are not taken. A new
+        stretch begins: its first bar judges no decision. Raises StateError for a state of other sizes.
         """
         self._by_regime.restore(state.child("by_regime"))
         self._gate.predictor.restore(state.child("gate").child("predictor"))
+        self._rows, self._awake = np.zeros_like(self._rows), np.zeros_like(self._awake)
         return self
 
 
