@@ -21,7 +21,7 @@ from tradewind.serve import tracking
 
 COMMANDS = (
     "run", "report", "explain", "compare", "backtest", "train", "tune", "check", "strategies", "forecasters", "agents", "features",
-    "runs", "data",
+    "runs", "data", "regimes",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, cast
 
 import typer
 
-from tradewind.cli import agents, compare, data, explain, learning, lists, research, runs, tune
+from tradewind.cli import agents, compare, data, explain, learning, lists, regimes, research, runs, tune
 from tradewind.cli.options import fail, say
 from tradewind.core.errors import TradewindError
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 bars = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Bars: fetch, check, query, and the bundled samples.")
 for command in (
     research.run, tune.tune, compare.compare, research.report, explain.explain, research.backtest, learning.train, research.check,
+    regimes.regimes,
     lists.strategies, lists.forecasters, agents.agents, lists.features,
 ):  # fmt: skip
     app.command()(command)
