@@ -1,6 +1,6 @@
 """How well the statistical regime models tell a known regime, and what a bar costs them; one JSON line a measurement.
 
-    python bench/regime_models.py [ceiling] [speed] [--seeds 300] [--first 1001] [--bars 1000]
+    python bench/regime_models.py [ceiling] [markets] [speed] [--seeds 300] [--first 1001] [--bars 1000]
 
 `ceiling`: the two-state market of `tw.synthetic.switching`, a fresh one for each seed, and beside every model the filter that is told the
 true parameters: no causal answer is right more often. Each model is scored in three ways, on the same `--bars` bars: `within`, fitted on
@@ -9,6 +9,8 @@ Balanced accuracy is the mean over both states of the share of its bars that wer
 mean over the paths that saw at least 20 bars of both states, with its standard error over paths; `pooled`: over the bars of all paths
 together, with a jackknife error over paths; `single`: the share told right on the other paths, those with next to none of one state. A
 gap is the ceiling less the model, on the same bars. The first 60 bars, which the jump model on downside features needs, count for nobody.
+`markets`: the bundled markets, each symbol fitted on its first half; of the second half, `turbulent` the share of bars told so,
+`bars_a_regime` how long an answer stays, and `wilder` the deviation of the next return after a turbulent answer over that after a calm one.
 `speed`: microseconds a bar of one symbol, CPU time in a batch and wall time through a watch.
 """
 
@@ -100,6 +102,27 @@ def ceiling(first: int, seeds: int, bars: int) -> None:
         )  # fmt: skip
 
 
+def markets() -> None:
+    """What the models make of real bars that they were not fitted on: the mean over symbols."""
+    for sample in ("btc-15m", "btc-1d", "us-daily"):
+        market = tw.data.sample(sample)
+        half = len(market) // 2
+        following = market.close[half + 1 :] / market.close[half:-1] - 1.0
+        for row, (name, settings) in MODELS.items():
+            told = detector(name, **settings).fit(market[:half]).filter(market).probabilities[half:-1, :, :2].argmax(axis=2)
+            share, stay, wilder = [], [], []
+            for s in range(len(market.symbols)):
+                wild, there = told[:, s] == 1, np.isfinite(following[:, s])
+                share.append(wild[there].mean())
+                stay.append(there.sum() / (1 + np.count_nonzero(np.diff(wild[there]))))
+                if wild[there].any() and not wild[there].all():
+                    wilder.append(following[there & wild, s].std() / following[there & ~wild, s].std())
+            tell(
+                what="markets", market=sample, model=row, symbols=len(market.symbols), turbulent=float(np.mean(share)),
+                bars_a_regime=float(np.mean(stay)), wilder=float(np.mean(wilder)),
+            )  # fmt: skip
+
+
 def speed(bars: int) -> None:
     """CPU of one bar of one symbol."""
     market = tw.synthetic.switching(bars=bars, seed=1).market
@@ -124,13 +147,15 @@ def speed(bars: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", default=["ceiling", "speed"])
+    parser.add_argument("what", nargs="*", default=["ceiling", "markets", "speed"])
     parser.add_argument("--seeds", type=int, default=300)
     parser.add_argument("--first", type=int, default=1001)
     parser.add_argument("--bars", type=int, default=1000)
     asked = parser.parse_args()
     if "ceiling" in asked.what:
         ceiling(asked.first, asked.seeds, asked.bars)
+    if "markets" in asked.what:
+        markets()
     if "speed" in asked.what:
         speed(20_000)
 

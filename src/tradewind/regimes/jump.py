@@ -81,8 +81,8 @@ class JumpModel(Recursive):
     `features` of simple returns, of KINDS: LOCAL or DOWNSIDE, or others, such as `deviation_20`; standardised by the training part and cut
     off at three deviations. `starts` seeded starts. Online a bar's state is where the cheapest path up to it ends, and the probabilities
     are the softmin of the costs of the cheapest paths that end in each state: exp(-cost) is the likelihood of a path when features are
-    normal around their centroids with deviation 1. Answers begin once the longest half-life has passed. Raises SettingsError for
-    settings that cannot be.
+    normal around their centroids with deviation 1. Answers begin once the longest half-life has passed. The default penalty was
+    the better of 10 and 50 on thirty paths of `tw.synthetic.switching`. Raises SettingsError for settings that cannot be.
     """
 
     name: ClassVar[str] = "jump"
