@@ -71,8 +71,8 @@ class OnlineLearner:
         self._regresses = model == "linear"
         outputs = len(classes) or (1 if self._regresses else 2)
         self.model = choose(model, MODELS, "online model")(len(names), outputs, seed, settings)
-        # Of the returns learned: the weighted sum of their sizes, and the weights' sum.
-        self._moves = np.zeros(2)
+        # Of the returns learned: the weighted sum of their sizes, and the weights' sum. Of the classes: which were ever learned.
+        self._moves, self._met = np.zeros(2), np.zeros(len(classes), dtype=np.bool_)
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -81,6 +81,7 @@ class OnlineLearner:
 
     def learn(self, X: Array, values: Array, weights: Array) -> None:
         """Learn rows (n, column) with label `values` (n,), in order, each `weights` (n,) times."""
+        self._met |= np.isin(self.task.classes, values)
         if isinstance(self.model, OnlineForest):
             codes, shares = self._codes(values, weights)
             self.model.learn(X, codes, shares)
@@ -97,23 +98,24 @@ class OnlineLearner:
         if not self.model.rows:
             return self.task.forecast(usable, np.full((len(rows), self.task.outputs), np.nan))
         answers = self.model.predict(rows)
-        if self._regresses and self.task.classes:
-            answers = np.clip(answers, 1e-9, 1.0)
+        if self.task.classes:
+            # A class that was never learned has no probability.
+            answers = np.where(self._met, np.clip(answers, 1e-9, 1.0), 0.0)
             answers = answers / answers.sum(axis=1, keepdims=True)
-        elif not self._regresses and not self.task.classes:
+        elif not self._regresses:
             answers = (answers[:, 1:] - answers[:, :1]) * (self._moves[0] / self._moves[1])
         return self.task.forecast(usable, answers)
 
     def state(self) -> State:
         """All that it has learned, as data."""
-        return State({"task": self.task.state()}, {"moves": self._moves.copy()}).nest("model", self.model.state())
+        return State({"task": self.task.state()}, {"moves": self._moves.copy(), "met": self._met.copy()}).nest("model", self.model.state())
 
     def restore(self, state: State) -> Self:
         """Become what `state` describes. Raises StateError when it is of other inputs or classes."""
-        if Task.restore(state) != self.task or "moves" not in state.arrays:
+        if Task.restore(state) != self.task or not {"moves", "met"} <= state.arrays.keys():
             raise StateError("this state is of an online model with other inputs or classes; restore it into the one that saved it")
         self.model.restore(state.child("model"))
-        self._moves = state.arrays["moves"].copy()
+        self._moves, self._met = state.arrays["moves"].copy(), state.arrays["met"].copy()
         return self
 
     def _codes(self, values: Array, weights: Array) -> tuple[NDArray[np.int64], Array]:

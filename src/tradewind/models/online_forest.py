@@ -23,6 +23,7 @@ from tradewind.core.settings import require
 from tradewind.core.types import Array, State
 from tradewind.models.forest_arrays import Limits, Trees, empty, enlarged
 from tradewind.models.hoeffding import DRIFT, ROOM, learn, plant, predict
+from tradewind.models.rows import matrix, shares
 
 __all__ = ["Change", "ForestConfig", "OnlineForest"]
 
@@ -131,7 +132,7 @@ class OnlineForest:
 
     def predict(self, X: Array) -> Array:
         """Probabilities (n, class) of the rows `X` (n, column); NaN before anything was learned."""
-        rows = self._checked(X)
+        rows = matrix(X, self.columns)
         answers = np.zeros((len(rows), self.classes))
         predict(self._trees, self._limits, rows, answers)
         return answers
@@ -154,12 +155,12 @@ class OnlineForest:
         return self
 
     def _run(self, X: Array, y: NDArray[np.int64], weights: Array | None, answers: Array) -> None:
-        rows, limits = self._checked(X), self._limits
+        rows, limits = matrix(X, self.columns), self._limits
         codes = _codes(y, len(rows), self.classes)
-        shares = np.ones(len(rows)) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
+        taken = shares(weights, len(rows))
         events, done = np.zeros((max(_EVENTS, ROOM * self.config.trees), 4)), 0
         while True:
-            done = learn(self._trees, limits, rows, codes, shares, done, answers, events)
+            done = learn(self._trees, limits, rows, codes, taken, done, answers, events)
             found = int(self._trees.heads[1])
             self._events = np.concatenate([self._events, events[:found]])
             self._trees.heads[1] = 0
@@ -167,12 +168,6 @@ class OnlineForest:
                 return
             if self._trees.heads[0] < ROOM * self.config.trees:
                 self._trees = enlarged(self._trees)
-
-    def _checked(self, X: Array) -> Array:
-        rows = np.ascontiguousarray(X, dtype=np.float64)
-        if rows.ndim != 2 or rows.shape[1] != self.columns or not np.isfinite(rows).all():
-            raise DataError(f"rows have shape {rows.shape}; they are (n, {self.columns}) finite numbers")
-        return rows
 
 
 def _codes(y: NDArray[np.int64], rows: int, classes: int) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from tradewind.core.compiled import kernel
 from tradewind.core.errors import DataError, StateError
 from tradewind.core.limits import number, whole
 from tradewind.core.types import Array, State
+from tradewind.models.rows import matrix, shares
 
 __all__ = ["OnlineLinear", "Plane"]
 
@@ -134,7 +135,7 @@ class OnlineLinear:
 
     def predict(self, X: Array) -> Array:
         """(n, output): numbers, or the probabilities of the classes. Raises DataError for rows of another shape."""
-        rows = self._checked(X)
+        rows = matrix(X, self.columns)
         answers = np.zeros((len(rows), len(self._plane.intercepts)))
         _predict(self._plane, rows, self.classes, answers)
         return self._whole(answers)
@@ -154,21 +155,17 @@ class OnlineLinear:
         return self
 
     def _run(self, X: Array, targets: Array, weights: Array | None, answered: int) -> Array:
-        rows, wanted = self._checked(X), np.ascontiguousarray(targets, dtype=np.float64)
+        rows, wanted = matrix(X, self.columns), np.ascontiguousarray(targets, dtype=np.float64)
         if wanted.shape != (len(rows), self.outputs):
             raise DataError(f"targets have shape {wanted.shape}, expected (row, output) = {(len(rows), self.outputs)}")
-        shares = np.ones(len(rows)) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
+        taken = shares(weights, len(rows))
         answers = np.zeros((answered, len(self._plane.intercepts)))
-        _learn(
-            self._plane, rows, np.ascontiguousarray(wanted[:, 1:]) if self.classes else wanted, shares, self.classes, self._rates, answers
-        )
+        # Class 0 has no sum of its own.
+        wanted = np.ascontiguousarray(wanted[:, 1:]) if self.classes else wanted
+        _learn(self._plane, rows, wanted, taken, self.classes, self._rates, answers)
         return answers
 
     def _whole(self, answers: Array) -> Array:
-        return np.column_stack([1.0 - answers.sum(axis=1), answers]) if self.classes else answers
-
-    def _checked(self, X: Array) -> Array:
-        rows = np.ascontiguousarray(X, dtype=np.float64)
-        if rows.ndim != 2 or rows.shape[1] != self.columns or not np.isfinite(rows).all():
-            raise DataError(f"rows have shape {rows.shape}; they are (n, {self.columns}) finite numbers")
-        return rows
+        if not self.classes:
+            return answers
+        return np.column_stack([np.maximum(1.0 - answers.sum(axis=1), 0.0), answers])

@@ -13,7 +13,7 @@ from tradewind.core import limits
 from tradewind.core.errors import DataError, NotFitted, StateError
 from tradewind.core.types import Array, Features, Forecast, Labels, State, Times
 
-__all__ = ["Rows", "Task", "finite_rows", "fitted", "softmax", "training_rows"]
+__all__ = ["Rows", "Task", "finite_rows", "fitted", "matrix", "shares", "softmax", "training_rows"]
 
 
 def finite_rows(X: Features) -> NDArray[np.bool_]:
@@ -183,6 +183,22 @@ def training_rows(X: Features, y: Labels) -> Rows:
     time, symbol = np.nonzero(taken)
     inputs = np.ascontiguousarray(X.values[taken])
     return Rows(task, inputs, values, y.weights[taken], X.known[time], y.known[taken], time, symbol)
+
+
+def matrix(X: Array, columns: int) -> Array:
+    """The rows `X` (n, column) as models of single rows take them. Raises DataError for another shape and for what is not finite."""
+    rows = np.ascontiguousarray(X, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != columns or not np.isfinite(rows).all():
+        raise DataError(f"rows have shape {rows.shape}; they are (n, {columns}) finite numbers")
+    return rows
+
+
+def shares(weights: Array | None, rows: int) -> Array:
+    """The weights (n,) of `rows` rows, 1 where there are none. Raises DataError for others than finite numbers, not negative."""
+    found = np.ones(rows) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
+    if found.shape != (rows,) or not (np.isfinite(found) & (found >= 0)).all():
+        raise DataError(f"weights have shape {found.shape}; they are finite numbers, not negative, one for each of {rows} rows")
+    return found
 
 
 def fitted(task: Task | None) -> Task:
