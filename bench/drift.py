@@ -1,13 +1,15 @@
 """Drift detectors on streams whose changes are known, beside one that always fires, one that fires by the calendar and one that never does.
 
-    python bench/drift.py [streams] [monitor] [speed] [--seeds 30] [--table]
+    python bench/drift.py [streams] [monitor] [market] [speed] [--seeds 30] [--table]
 
 `streams`: 6,000 values of unit noise, a change of one deviation at every 1,000th (but in the quiet ones), scored by `score_alarms` with a
 horizon of 500 rows: F1, the share of changes missed, rows to the first alarm, false alarms per 1,000 rows that belong to no change; means
 over seeds with 95 % intervals (bootstrap over seeds). All detectors run with the settings they come with; `page-hinkley for one` is set by
 the textbook for the size of these changes (allowance half of it, threshold 10), which a user does not know. `monitor`: looks of
-`DriftMonitor` at quiet columns that remember `memory` of themselves, and at ones of which one moved by `shift` deviations. `speed`: values
-a second, one by one and all at once, beside River's. A JSON line a measurement; `--table` prints the streams as Markdown too.
+`DriftMonitor` at quiet columns that remember `memory` of themselves, and at ones of which one moved by `shift` deviations; `plain`: the
+same by tests that take rows for independent; and how often the stability index passes .1 and .25 by chance. `market`: the same looks at
+columns of the bundled quarter-hours, the second half beside the first. `speed`: values a second, one by one and all at once, beside
+River's. A JSON line a measurement; `--table` prints the streams as Markdown too.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ import numpy as np
 
 from tradewind.core.seeds import generator
 from tradewind.core.types import Array
+from tradewind.data.bundled import sample
+from tradewind.features import compute
 from tradewind.stats import drift
+from tradewind.stats.skill import holm
 
 ROWS, BETWEEN, WIDTH, HORIZON = 6000, 1000, 300, 500
 CHANGES: Final = np.arange(BETWEEN, ROWS, BETWEEN)
@@ -180,23 +185,62 @@ def table(lines: list[dict[str, Any]]) -> None:
             print(f"| {name} | {' | '.join(cells)} |")
 
 
+def looks(reference: Array, later: Array, window: int) -> tuple[list[float], list[float]]:
+    """Whether each look of the monitor found drift, and whether the plain Kolmogorov-Smirnov tests of its rows did, corrected by Holm."""
+    names = [str(place) for place in range(reference.shape[1])]
+    monitor = drift.DriftMonitor(names, window=window).fit(reference)
+    found, plain = [], []
+    for t, row in enumerate(later, start=1):
+        monitor.update(row)
+        if t % window == 0:
+            found.append(float(bool(monitor.report().drifted)))
+            newest = later[t - window : t]
+            chances = [drift.kolmogorov_smirnov(reference[:, k], newest[:, k]).p_value for k in range(len(names))]
+            plain.append(float(np.nanmin(holm(chances)) <= monitor.alpha))
+    return found, plain
+
+
 def measure_monitor(seeds: int) -> None:
     """The share of looks at five columns that find drift: quiet ones, and where one column moved."""
     for memory in (0.0, 0.5, 0.9, 0.98):
         for shift in (0.0, 0.25, 0.5, 1.0):
-            found = []
+            found, plain = [], []
             for seed in range(seeds):
                 values = autocorrelated(generator(seed, "bench", "drift", "monitor", str(memory)), 3000, 5, memory)
-                monitor = drift.DriftMonitor("abcde").fit(values[:1500])
                 values[1500:, 0] += shift
-                looks = []
-                for t, row in enumerate(values[1500:], start=1):
-                    monitor.update(row)
-                    if t % monitor.every == 0:
-                        looks.append(float(bool(monitor.report().drifted)))
-                found.append(float(np.mean(looks)))
+                ours, independent = looks(values[:1500], values[1500:], 250)
+                found.append(float(np.mean(ours)))
+                plain.append(float(np.mean(independent)))
             share, low, high = interval(found)
-            tell(what="monitor", memory=memory, shift=shift, looks=6 * seeds, found=share, low=low, high=high)
+            figures = {"found": share, "low": low, "high": high, "plain": float(np.mean(plain))}
+            tell(what="monitor", memory=memory, shift=shift, looks=6 * seeds, **figures)
+
+
+def measure_index(windows: int = 2000) -> None:
+    """Windows in which nothing changed, beside a reference of 1,000 values: how often the stability index passes its customary limits."""
+    for rows in (50, 100, 250, 1000):
+        random = generator(0, "bench", "drift", "index", rows)
+        found = np.array([drift.psi(random.standard_normal(1000), random.standard_normal(rows)) for _ in range(windows)])
+        limit = drift.psi_limit(1000, rows, 10, 0.05)
+        shares = {
+            "above_10": float(np.mean(found > 0.1)),
+            "above_25": float(np.mean(found > 0.25)),
+            "above_limit": float(np.mean(found > limit)),
+        }
+        tell(what="index", window=rows, bins=10, limit=limit, **shares)
+
+
+def measure_markets() -> None:
+    """Columns of the bundled quarter-hours, the second half beside the first; those of the calendar left out."""
+    features = compute(sample("btc-15m"), "relative")
+    names = tuple(name for name in features.names if not name.endswith("sine"))
+    values = features.select(names).values[features.warmup :, 0]
+    half = len(values) // 2
+    memory = [drift.memory_length(values[:half, k]) for k in range(len(names))]
+    for window in (250, 1000):
+        found, plain = looks(values[:half], values[half:], window)
+        shares = {"found": float(np.mean(found)), "plain": float(np.mean(plain))}
+        tell(what="market", market="btc-15m", columns=len(names), window=window, looks=len(found), **shares, longest_memory=max(memory))
 
 
 def measure_speed() -> None:
@@ -234,17 +278,20 @@ def measure_speed() -> None:
 def main() -> None:
     """Measure what was asked for, all of it where nothing was."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=["streams", "monitor", "speed", []], default=[])
+    parser.add_argument("what", nargs="*", choices=["streams", "monitor", "market", "speed", []], default=[])
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
-    wanted = asked.what or ["streams", "monitor", "speed"]
+    wanted = asked.what or ["streams", "monitor", "market", "speed"]
     if "streams" in wanted:
         lines = measure_streams(asked.seeds)
         if asked.table:
             table(lines)
     if "monitor" in wanted:
         measure_monitor(asked.seeds)
+        measure_index()
+    if "market" in wanted:
+        measure_markets()
     if "speed" in wanted:
         measure_speed()
 
