@@ -1,6 +1,6 @@
 """Does the ensemble know whom to trust now? One JSON line a seed, then one for all of them.
 
-    python bench/ensemble.py switching [--seeds 10] [--first 0] [--bars 20000]
+    python bench/ensemble.py switching [--seeds 10] [--first 0] [--bars 20000] [--regime rules]
     python bench/ensemble.py hidden    [--seeds 10] [--first 0] [--bars 20000]
     python bench/ensemble.py step      [--members 10]
 
@@ -9,7 +9,7 @@ in one regime and loses in the others: the sign of the last 24 bars' return, aga
 with one volatility in all regimes, so that nothing but what the rules earn tells them apart. Every rule trades an account at 12 basis
 points a unit of turnover. The ensemble is the preset `custom` as it stands: no cap, no sizing; it begins with equal weights and no record.
 Its regime filter is the hidden Markov model of three states on returns and ranges, fitted once on the 5,000 bars before. Chosen on seeds
-from 100 up.
+from 100 up; `--regime rules` takes the seven regimes by rules in its place.
 
 `earned`: the sum of the account's net simple returns. `oracle` knows the regime of each bar and holds what its rule holds. `best_member` is
 chosen in hindsight. `fixed_share` weighs the members by what they earned alone; `fixed_share_plain` does so without the scaling of losses.
@@ -82,7 +82,7 @@ def bound(gained: Array, weights: Array) -> float:
     return 2.0 * math.sqrt(variance * count) + widest * (4.0 / 3.0 * count + 2.0)
 
 
-def one_seed(name: str, seed: int, bars: int) -> tuple[dict[str, float], list[float]]:
+def one_seed(name: str, seed: int, bars: int, regime: str) -> tuple[dict[str, float], list[float]]:
     """The figures of one market, and how late the weights were at each switch."""
     made = tw.synthetic.three_regimes(bars=FITTED + bars, seed=seed, observable=name == "switching")
     market, tested = made.market, made.market[FITTED:]
@@ -90,7 +90,8 @@ def one_seed(name: str, seed: int, bars: int) -> tuple[dict[str, float], list[fl
     wanted = [targets[FITTED:] for targets in rules(market)]
     accounts = [tw.backtest(targets, tested, COSTS) for targets in wanted]
     returns = np.column_stack([account.returns for account in accounts])
-    detector = tw.regimes.detector("hmm", states=3, inputs=("return", "range")).fit(market[:FITTED])
+    settings = {"states": 3, "inputs": ("return", "range")} if regime == "hmm" else {}
+    detector = tw.regimes.detector(regime, **settings).fit(market[:FITTED])
     held = [account.weights for account in accounts]
     found = combined(market, wanted, held, list(returns.T), preset("custom"), RULES, FITTED, COSTS, detector)
     positions = np.stack([np.where(np.isnan(w), h, w) for w, h in zip(wanted, held, strict=True)], axis=1)
@@ -108,8 +109,9 @@ def one_seed(name: str, seed: int, bars: int) -> tuple[dict[str, float], list[fl
         "regimes_alone": alone["regimes"],
         "gate_open": float(found.gate.mean()),
         "slack": slack(found, returns),
-        "told": float(accuracy(found, states)),
     }
+    if regime == "hmm":
+        figures["told"] = accuracy(found, states)
     return figures, lateness(found.weights, states)
 
 
@@ -127,6 +129,11 @@ def accuracy(found: Combined, states: Array) -> float:
     return float((found.probabilities.argmax(axis=1) == states).mean())
 
 
+def finite(value: float) -> float | None:
+    """None for what JSON has no number for."""
+    return value if math.isfinite(value) else None
+
+
 def interval(values: list[float]) -> list[float]:
     """Mean, and the ends of its 95 % interval."""
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values)))
@@ -134,12 +141,12 @@ def interval(values: list[float]) -> list[float]:
     return [mean, mean - reach, mean + reach]
 
 
-def many_seeds(name: str, first: int, seeds: int, bars: int) -> None:
+def many_seeds(name: str, first: int, seeds: int, bars: int, regime: str) -> None:
     """One line a seed, and one over all."""
     rows, late = [], []
     for seed in range(first, first + seeds):
-        figures, lags = one_seed(name, seed, bars)
-        tell(name, seed=seed, **figures, late_median=float(np.median(lags)), switches=len(lags))
+        figures, lags = one_seed(name, seed, bars, regime)
+        tell(name, seed=seed, **figures, late_median=finite(float(np.median(lags))), switches=len(lags))
         rows.append(figures)
         late += lags
     over = {key: interval([row[key] for row in rows]) for key in rows[0]}
@@ -147,10 +154,19 @@ def many_seeds(name: str, first: int, seeds: int, bars: int) -> None:
     lead = {f"ahead_of_{rival}": interval([row["ensemble"] - row[rival] for row in rows]) for rival in rivals}
     whole = sum(row["ensemble"] for row in rows) / sum(row["oracle"] for row in rows)
     # An order statistic, not an interpolation: late may be infinite.
-    quantiles = {f"late_{int(100 * q)}": float(np.quantile(late, q, method="higher")) for q in (0.5, 0.9)}
+    quantiles = {f"late_{int(100 * q)}": finite(float(np.quantile(late, q, method="higher"))) for q in (0.5, 0.9)}
     within = float(np.mean(np.array(late) <= LEAST_STAY))
     tell(
-        f"{name} over seeds", seeds=seeds, bars=bars, **over, **lead, share_of_sums=whole, **quantiles, within_20=within, switches=len(late)
+        f"{name} over seeds",
+        regime=regime,
+        seeds=seeds,
+        bars=bars,
+        **over,
+        **lead,
+        share_of_sums=whole,
+        **quantiles,
+        within_20=within,
+        switches=len(late),
     )
 
 
@@ -178,12 +194,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--bars", type=int, default=20_000)
+    parser.add_argument("--regime", choices=("hmm", "rules"), default="hmm")
     parser.add_argument("--members", type=int, default=10)
     given = parser.parse_args()
     if given.section == "step":
         step(given.members)
     else:
-        many_seeds(given.section, given.first, given.seeds, given.bars)
+        many_seeds(given.section, given.first, given.seeds, given.bars, given.regime)
 
 
 if __name__ == "__main__":
