@@ -81,6 +81,43 @@ def test_run_prints_the_table_and_report_and_backtest_agree_with_it(capsys: pyte
     assert code == 0 and (Path("again") / folder.name / "result.json").read_bytes() == before["result.json"]
 
 
+def test_regimes_are_told_and_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    bars = csv(tmp_path)
+    code, out, err = call(capsys, "regimes", "--data", bars, "--timeframes", "4h", "--set", "slow=40", "--out", "told")
+    assert code == 0 and err == "page: told/regimes.html\n"
+    lines = out.splitlines()
+    assert lines[0] == "900 bars of 1h by rules" and "stability" in lines[2] and "agreement of 1h, 4h" in lines[2]
+    assert lines[4].split()[0] == "trending_bull" and len(lines) == 11
+    assert "<svg" in Path("told/regimes.html").read_text()
+    code, out, _ = call(
+        capsys, "regimes", "--data", bars, "--detector", "jump", "--train", 0.4, "--last", "10d", "--timeframe", "2h", "--json"
+    )
+    told = json.loads(out)
+    assert code == 0 and told["fitted_on"] == 180 and told["bars"] == 120 and told["timeframe"] == "2h"
+    assert Path("regimes/regimes.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--detector", "rulse"), "unknown detector of regimes 'rulse'; did you mean 'rules'?"),
+        (("--set", "slo=40"), "did you mean 'slow'?"),
+        (("--set", "slow"), "--set 'slow': write KEY=VALUE"),
+        (("--timeframes", "4h,2h"), "have to ascend"),
+        (("--timeframes", "20m"), "no slower multiple of the market's '15m'"),
+        (("--train", "1.5"), "train is 1.5; it is a fraction"),
+        (("--market", "btc-15"), "did you mean 'btc-15m'?"),
+        (("--symbols", "BTC"), "unknown symbol 'BTC'"),
+        (("file.csv",), "'file.csv' stands alone"),
+        (("--detectr", "hmm"), "No such option: --detectr"),
+    ],
+)
+def test_wrong_flags_of_regimes(capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], message: str) -> None:
+    code, out, err = call(capsys, "regimes", *flags)
+    assert code == 2 and not out and err.startswith("error: ") and message in err
+    assert not Path("regimes").exists()
+
+
 def test_backtest_of_recorded_targets(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     bars = market(300)
     bars.to_frame().write_parquet("bars.parquet")
