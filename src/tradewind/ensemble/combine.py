@@ -123,7 +123,7 @@ def _regimes(market: Market, start: int, config: EnsembleConfig, given: RegimeFi
     """(time, regime) probabilities at the bars from `start` on, and the names of the regimes; none where the config wants none."""
     if given is None and config.regime is None:
         return np.empty((len(market) - start, 0)), ()
-    told = given if given is not None else detector(str(config.regime)).fit(market[:start])
+    told = given if given is not None else detector(str(config.regime), **config.regime_settings).fit(market[:start])
     return overall(told.filter(market).probabilities[start:]), told.names
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self, final
 
 from tradewind.core.limits import fraction, number, whole
@@ -26,8 +26,9 @@ class EnsembleConfig:
     members whatever the regime, `mixing` the one that weighs the ways of weighting; the bound is that of the latter.
     `switching_cost`: what a way of weighting is charged for a unit of turnover that its own change of weights causes, a fraction.
 
-    Regimes: `regime` names the detector, None goes without. Where the regime is steadier than `regime_stability_threshold` (see
-    `tradewind.ensemble.regime_weights`) its weights count in full, below that they shrink towards equal ones.
+    Regimes: `regime` names the detector, None goes without, and `regime_settings` are its own. Where the regime is steadier than
+    `regime_stability_threshold` (see `tradewind.ensemble.regime_weights`) its weights count in full, below that they shrink towards equal
+    ones.
 
     Memory: a regime's record looks back over `meta_lookback` bars of that regime, the account of the whole over as many bars.
 
@@ -53,6 +54,7 @@ class EnsembleConfig:
     mixing: str = "adahedge"
     switching_cost: float = 0.0
     regime: str | None = "rules"
+    regime_settings: Mapping[str, Any] = field(default_factory=dict)
     regime_stability_threshold: float = 0.7
     meta_lookback: int = 1000
     meta_learning_enabled: bool = True
@@ -92,6 +94,10 @@ class EnsembleConfig:
         for name in ("expert_weights", "mixing"):
             require(isinstance(getattr(self, name), str), f"{name} is {getattr(self, name)!r}; it is a name of tw.ensemble.weights")
         require(self.regime is None or isinstance(self.regime, str), f"regime is {self.regime!r}; it is the name of a detector, or None")
+        require(
+            isinstance(self.regime_settings, Mapping) and (self.regime is not None or not self.regime_settings),
+            f"regime_settings is {self.regime_settings!r}; it is a mapping of the settings of a detector, empty where there is none",
+        )
         self._check_together()
 
     def _check_together(self) -> None:

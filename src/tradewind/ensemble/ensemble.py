@@ -85,7 +85,8 @@ class Ensemble(Strategy):
         self.costs, self.refit_every = Costs.from_dict(costs or {}), refit_every
         self.members: tuple[StrategyLike, ...] = tuple(member(each, None) for each in members)
         self.names = names_of(self.members)
-        self.regimes: RegimeFilter | None = None if self.config.regime is None else detector(self.config.regime)
+        named, own = self.config.regime, self.config.regime_settings
+        self.regimes: RegimeFilter | None = None if named is None else detector(named, **own)
         self.warmup = self._longest()
         self._unfit: dict[str, str] = {}
         self._learned: State | None = None
