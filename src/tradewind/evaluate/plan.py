@@ -20,7 +20,7 @@ __all__ = ["MADE", "QUICK", "ROWS", "RunSettings", "load_market", "rows_of"]
 
 ROWS: Final = (
     "hold", "momentum", "momentum-mix", "ema-cross", "rsi-reversal", "bollinger-reversal",
-    "logistic", "lightgbm", "price-action-transformer", "mix", "ensemble",
+    "logistic", "lightgbm", "online", "price-action-transformer", "mix", "ensemble",
 )  # fmt: skip
 MADE: Final = ("mix", "ensemble")
 """Rows that are made of the others: nothing is fitted for them."""
