@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.portfolio.relatives import drawn, published
 
 import tradewind.portfolio
 from tradewind.core.errors import DataError, SettingsError
 from tradewind.core.types import Array
 from tradewind.portfolio.online_portfolio import HINDSIGHT, names, online, wealth
+
+from .relatives import drawn, published
 
 QUICK = settings(max_examples=30, deadline=None)
 ONLINE = [name for name in names() if name not in HINDSIGHT]

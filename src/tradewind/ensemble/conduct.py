@@ -68,7 +68,10 @@ def conduct(combiner: Combiner, evidence: Sequence[Evidence], market: Market, co
     """
     decisions = [combiner.step(each) for each in evidence]
     desired = np.array([each.target for each in decisions]).reshape(market.close.shape)
-    wanted = walk_band(market, desired, combiner.config.band, Book(market.symbols, costs))
+    # As in `Ensemble`: the first decision is said in full.
+    band = np.full(desired.shape, combiner.config.band)
+    band[:1] = 0.0
+    wanted = walk_band(market, desired, band, Book(market.symbols, costs))
     told = {
         "trust": [each.weights for each in decisions],
         "earned": [each.returns for each in evidence],
