@@ -25,7 +25,7 @@ from tradewind.portfolio.parity import checked_covariance
 __all__ = ["mean_variance"]
 
 TOLERANCE: Final = 1e-12
-"""How far a limit may be broken, in units of weight."""
+"""How far a limit may be broken, as a part of the largest weight on the way or of 1, whichever is more."""
 STEPS_A_LIMIT: Final = 100
 
 
@@ -52,15 +52,19 @@ def mean_variance(
         raise DataError(f"the mean has shape {edge.shape} or values that are not finite; expected {len(matrix)} of them")
     floor, ceiling = (np.broadcast_to(np.asarray(bound, dtype=np.float64), edge.shape) for bound in (low, high))
     _check(floor, ceiling, budget, leverage)
+    if leverage is not None and budget is not None and abs(budget) >= leverage - TOLERANCE:
+        # All of the leverage goes into the budget: nothing is held on its other side.
+        floor, ceiling = (np.maximum(floor, 0.0), ceiling) if budget > 0 else (floor, np.minimum(ceiling, 0.0))
+        leverage = None
     problem = _Problem(aversion * matrix, edge)
     if budget is not None:
         ones = np.ones(len(edge))
         side = 1.0 if ones @ problem.weights <= budget else -1.0
         problem.meet(side * ones, side * budget, equal=True)
     for _ in range(STEPS_A_LIMIT * (len(edge) + 1)):
-        broken = _most_broken(problem.weights, floor, ceiling, leverage)
+        broken = _most_broken(problem.weights, floor, ceiling, leverage, problem.tolerance)
         if broken is None:
-            return np.clip(problem.weights, floor, ceiling)
+            return np.clip(problem.polished(), floor, ceiling)
         problem.meet(*broken)
     raise DataError("mean-variance found no end: the covariance is close to singular; shrink it (shrunk_covariance)")
 
@@ -83,13 +87,13 @@ def _check(floor: Array, ceiling: Array, budget: float | None, leverage: float |
         require(bound, f"a budget of {budget:g} takes a leverage of as much; {leverage or 0.0:g} is allowed")
 
 
-def _most_broken(weights: Array, floor: Array, ceiling: Array, leverage: float | None) -> tuple[Array, float] | None:
-    """The limit a'w >= b that `weights` break most, as (a, b); None where they keep all."""
+def _most_broken(weights: Array, floor: Array, ceiling: Array, leverage: float | None, tolerance: float) -> tuple[Array, float] | None:
+    """The limit a'w >= b that `weights` break most, as (a, b); None where they break none by more than `tolerance`."""
     below, above = floor - weights, weights - ceiling
     under, over = int(below.argmax()), int(above.argmax())
     beyond = -math.inf if leverage is None else float(np.abs(weights).sum()) - leverage
     worst = max(float(below[under]), float(above[over]), beyond)
-    if worst <= TOLERANCE * max(1.0, float(np.abs(weights).max())):
+    if worst <= tolerance:
         return None
     if worst == beyond:
         return -np.where(weights < 0.0, -1.0, 1.0), -float(leverage or 0.0)
@@ -106,9 +110,14 @@ class _Problem:
     """The least of w'Pw / 2 - c'w under the limits met so far: `weights`, with the binding limits and their prices."""
 
     def __init__(self, matrix: Array, slope: Array) -> None:
-        self.inverse = np.linalg.inv(matrix)
-        self.weights = self.inverse @ slope
+        # In units of the mean variance, so that what is small is small in whatever units returns come.
+        scale = float(np.trace(matrix)) / len(slope)
+        self.matrix, self.slope = matrix / scale, slope / scale
+        self.inverse = np.linalg.inv(self.matrix)
+        self.weights = self.inverse @ self.slope
+        self.tolerance = TOLERANCE * max(1.0, float(np.abs(self.weights).max()))
         self.normals = np.empty((len(slope), 0))
+        self.bounds = np.empty(0)
         self.prices = np.empty(0)
         self.equal = np.empty(0, dtype=bool)
 
@@ -121,7 +130,7 @@ class _Problem:
         while True:
             across = self.inverse @ normal
             answered = self.inverse @ self.normals
-            shift = np.linalg.lstsq(self.normals.T @ answered, answered.T @ normal, rcond=None)[0] if len(self.prices) else self.prices
+            shift = np.linalg.solve(self.normals.T @ answered, answered.T @ normal) if len(self.prices) else self.prices
             direction = across - answered @ shift
             gain = float(direction @ normal)
             # A limit whose price would fall below zero has to go first.
@@ -138,7 +147,23 @@ class _Problem:
             self.prices, price = self.prices - step * shift, price + step
             if full <= partial:
                 self.normals = np.column_stack([self.normals, normal])
+                self.bounds = np.append(self.bounds, bound)
                 self.prices, self.equal = np.append(self.prices, price), np.append(self.equal, equal)
                 return
             self.normals = np.delete(self.normals, first, axis=1)
+            self.bounds = np.delete(self.bounds, first)
             self.prices, self.equal = np.delete(self.prices, first), np.delete(self.equal, first)
+
+    def polished(self) -> Array:
+        """The answer that the binding limits define, solved at once: what rounding the way has gathered, from weights far off, is gone."""
+        single = (self.normals != 0.0).sum(axis=0) == 1
+        places = np.abs(self.normals[:, single]).argmax(axis=0)
+        weights = np.zeros(len(self.slope))
+        weights[places] = self.bounds[single] * self.normals[places, np.flatnonzero(single)]
+        free = np.ones(len(weights), dtype=bool)
+        free[places] = False
+        across, inner = self.normals[:, ~single], self.matrix[np.ix_(free, free)]
+        system = np.block([[inner, across[free]], [across[free].T, np.zeros((across.shape[1],) * 2)]])
+        right = np.concatenate([(self.slope - self.matrix @ weights)[free], self.bounds[~single] - across.T @ weights])
+        weights[free] = np.linalg.lstsq(system, right, rcond=None)[0][: int(free.sum())]
+        return weights

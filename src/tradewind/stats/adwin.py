@@ -135,6 +135,7 @@ def _cut(levels: Array, least: int, totals: Array, counts: NDArray[np.int64], su
     """The strongest signal of the cuts between buckets, oldest first: 2 as soon as one passes at `levels[0]`, 1 where one does at [1]."""
     older, newer, old_total, new_total = 0.0, sums[WIDTH], 0.0, sums[TOTAL]
     variance = sums[SPREAD] / sums[WIDTH]
+    doubt = np.log(2.0 * np.log(sums[WIDTH]) / levels)
     signal = 0
     for level in range(len(counts) - 1, -1, -1):
         size = 2.0**level
@@ -145,12 +146,11 @@ def _cut(levels: Array, least: int, totals: Array, counts: NDArray[np.int64], su
                 continue
             apart = abs(old_total / older - new_total / newer)
             share = 1.0 / (older - least + 1.0) + 1.0 / (newer - least + 1.0)
-            for strength in range(2):
-                doubt = np.log(2.0 * np.log(sums[WIDTH]) / levels[strength])
-                if apart > np.sqrt(2.0 * share * variance * doubt) + 2.0 / 3.0 * doubt * share:
-                    signal = max(signal, 2 - strength)
-            if signal == 2:
+            bound = np.sqrt(2.0 * share * variance * doubt) + 2.0 / 3.0 * doubt * share
+            if apart > bound[0]:
                 return 2
+            if apart > bound[1]:
+                signal = 1
     return signal
 
 
