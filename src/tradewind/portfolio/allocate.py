@@ -106,8 +106,7 @@ class Allocator:
             held = (there.mean(axis=0) >= self.share) & _varies(self._returns)
             self._weights = np.zeros(self.assets)
             if held.any():
-                whole_rows = there[:, held].all(axis=1)
-                self._weights[held] = self._allocate(self._returns[whole_rows][:, held])
+                self._weights[held] = self._allocate(self._returns[np.ix_(there[:, held].all(axis=1), held)])
         return self._weights.copy()
 
     def state(self) -> State:
