@@ -34,6 +34,8 @@ SMALL_TRAINING = {"dropout": 0.0, "epochs": 12, "patience": 12, "batch": 64, "le
 FORECASTERS: dict[str, dict[str, Any]] = {
     # A memory shorter than what follows the fit, so that the checks see rows leave it.
     "conformal": {"memory": 60},
+    **dict.fromkeys(("online-logistic", "online-linear"), {"memory": 60}),
+    "online-forest": {"trees": 5},
     "random-forest": SMALL_FOREST,
     **dict.fromkeys(("lightgbm", "xgboost", "catboost"), SMALL_BOOSTING),
     "stacking": {"folds": 3, "member_settings": {"random-forest": SMALL_FOREST, "lightgbm": SMALL_BOOSTING}},
@@ -71,6 +73,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "regime-specific": {"features": ("relative", *(f"regime_{name}_5_15_50_5" for name in SEVEN)), "forecaster_settings": {"least": 20}},
     "regime-gate": {"detector_settings": {"fast": 5, "slow": 15, "memory": 50, "hold": 5}},
     "by-regime": {"detector_settings": {"fast": 5, "slow": 15, "memory": 50, "hold": 5}},
+    "online": {"model_settings": {"trees": 5}},
     "mix": {"members": ("momentum", "rsi-reversal", "momentum-mix")},
     # Windows short enough for the learned gate to learn within the few hundred bars of a check.
     "ensemble": {"meta_lookback": 100, "performance_prediction_window": 20, "meta_training_frequency": 40, "history": 100},
@@ -105,6 +108,11 @@ def test_a_strategy_that_goes_on_learning_keeps_every_promise() -> None:
     # Sized by the interval, so that whatever is wrong with it shows in the answers.
     settings = {"forecaster": "conformal", "forecaster_settings": FORECASTERS["conformal"], "policy": {"size": "interval"}}
     assert checks.check_strategy(tw.strategy("forecast", **settings)) == tuple(checks.strategy_checks())
+
+
+@pytest.mark.parametrize("model", ["logistic", "linear"])
+def test_every_online_model_keeps_every_promise_as_a_strategy(model: str) -> None:
+    assert checks.check_strategy(tw.strategy("online", model=model)) == tuple(checks.strategy_checks())
 
 
 @pytest.mark.parametrize("name", sorted(SLOW))

@@ -1,8 +1,12 @@
-"""A forest of Hoeffding trees as arrays: what its kernels read and write, and how it becomes larger."""
+"""A forest of Hoeffding trees as arrays: what its kernels read and write, and how it becomes larger.
+
+Source: the statistics of a leaf in Domingos and Hulten 2000, https://doi.org/10.1145/347090.347107. Costs 40 bytes a node, column that it
+observes and class. Fails to give memory back: the pool is as large as it had to be once, though trees that are exchanged leave room in it.
+"""
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +22,7 @@ BUCKETS: Final = 5
 """ADWIN keeps so many buckets of each of so many widths, the powers of two."""
 
 
+@final
 class Limits(NamedTuple):
     """A forest's settings in the form its kernels take. Weights are sums of the weights of rows.
 
@@ -37,6 +42,7 @@ class Limits(NamedTuple):
     drift: float
 
 
+@final
 class Trees(NamedTuple):
     """The nodes of all trees in one pool, and what belongs to a tree.
 

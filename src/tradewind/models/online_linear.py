@@ -23,6 +23,7 @@ from tradewind.models.rows import matrix, shares
 __all__ = ["OnlineLinear", "Plane"]
 
 
+@final
 class Plane(NamedTuple):
     """Weighted sums of standardised inputs.
 
