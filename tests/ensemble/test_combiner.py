@@ -126,13 +126,14 @@ def test_a_shaky_regime_draws_its_weights_to_equal_ones() -> None:
     shaky, steady = (combiner(3, 2, regime_stability_threshold=threshold, meta_learning_enabled=False) for threshold in (1.0, 0.0))
     steadily = np.tile([1.0, 0.0], (200, 1))
     for made in (shaky, steady):
-        walked(made, returns, steadily)
-    # Half of the probability has just moved: stability is one half.
-    last = np.array([0.5, 0.5])
+        assert walked(made, returns, steadily)[-1].stability > 0.99
+    # Sure of the regime still, but less than before: the stability is the root of certainty times persistence.
+    last = np.array([0.9, 0.1])
     a, b = (made.step(evidence(returns[0], last)) for made in (shaky, steady))
-    assert a.stability == b.stability == pytest.approx(0.5, abs=1e-6)
+    certainty = 1.0 + (last * np.log(last)).sum() / np.log(2.0)
+    assert a.stability == b.stability == pytest.approx(np.sqrt(certainty), abs=1e-3)
     row = WAYS.index("regimes")
-    np.testing.assert_allclose(a.ways[row] - 1 / 3, 0.5 * (b.ways[row] - 1 / 3), atol=1e-6)
+    np.testing.assert_allclose(a.ways[row] - 1 / 3, a.stability * (b.ways[row] - 1 / 3), atol=1e-12)
 
 
 def test_the_gate_counts_where_it_is_proven_and_not_on_noise() -> None:

@@ -89,16 +89,6 @@ def test_scaling_all_returns_changes_no_weight() -> None:
     np.testing.assert_allclose(one.scores, other.scores, rtol=1e-8, atol=1e-10)
 
 
-def test_stability_falls_at_a_switch_and_is_back_six_bars_later() -> None:
-    records = RegimeWeights(3, 2, 1000, 0.5)
-    for _ in range(100):
-        assert records.watch(np.array([1.0, 0.0])) == pytest.approx(1.0)
-    after = [records.watch(np.array([0.0, 1.0])) for _ in range(8)]
-    assert after[0] == pytest.approx(0.0, abs=1e-9)
-    assert after[5] < 0.7 < after[6]
-    assert records.watch(np.full(2, np.nan)) == 1.0
-
-
 def test_without_a_regime_there_are_no_weights_and_nothing_is_learned() -> None:
     records = RegimeWeights(3, 2, 1000, 0.5)
     records.learn(np.array([0.1, 0.0, 0.0]), EVERYBODY, np.full(2, np.nan))
@@ -114,7 +104,6 @@ def test_state_goes_on_to_the_bit() -> None:
     row, told = random.normal(0.0, 0.01, 3), np.array([0.3, 0.7])
     for each in (one, other):
         each.learn(row, EVERYBODY, told)
-        each.watch(told)
     assert one.state() == other.state()
     with pytest.raises(StateError, match="regime records: count"):
         RegimeWeights(4, 2, 30, 0.5).restore(one.state())

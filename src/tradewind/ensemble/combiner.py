@@ -6,10 +6,11 @@ Two floors. Below, ways of weighting the members, each a point of the simplex un
 - `experts`: the algorithm `expert_weights` (Fixed-Share), which follows whoever leads now, whatever the regime; its losses are net
   returns over an exponential average of their spread between members, so that a calm bar counts as much as a wild one;
 - `leader`: AdaHedge on plain net returns, which is never far below the best single member;
-- `regimes`: sum_k p_k W_k, the posterior weights of each regime by its probability (`regime_weights`). Where the regime is less steady than
-  the threshold they shrink towards equal by stability / threshold. The expert weights are no factor here: by Bayes' rule what was earned
-  under another regime says nothing once the regime is known, and a factor that still favours the old leader delays the switch by as many
-  bars as the experts take, which is what a regime is there to save. Where it is not known, the experts are a way of their own;
+- `regimes`: sum_k p_k W_k, the posterior weights of each regime by its probability (`regime_weights`). Where the regime is less stable than
+  the threshold (`tradewind.regimes.stability`) they shrink towards equal by stability / threshold. The expert weights are no factor here:
+  by Bayes' rule what was earned under another regime says nothing once the regime is known, and a factor that still favours the old leader
+  delays the switch by as many bars as the experts take, which is what a regime is there to save. Where it is not known, the experts are a
+  way of their own;
 - `gate`: the learned prediction of each member's return (`predictor`) while it is proven, else the expert weights again.
 
 Above, `mixing` (AdaHedge, or BOA) weighs these ways by what each would have earned: r_c(t) = sum_i w_ci(t-1) r_i(t), less `switching_cost`
@@ -46,6 +47,7 @@ from tradewind.ensemble.mixing import agreement, capped, mixed, standing
 from tradewind.ensemble.paper_record import PaperRecord
 from tradewind.ensemble.regime_weights import RegimeWeights
 from tradewind.ensemble.weights import make
+from tradewind.regimes.stability import StabilityWatch
 
 __all__ = ["WAYS", "Combiner", "Decision", "Evidence"]
 
@@ -129,6 +131,7 @@ class Combiner:
         self._experts, self._leader = make(config.expert_weights, count), make("adahedge", count)
         self._top = make(config.mixing, len(WAYS))
         self._by_regime = RegimeWeights(count, kinds, config.meta_lookback, config.weight_temperature)
+        self._stability = StabilityWatch(("all",), self.regimes)
         self._record = PaperRecord(kinds, config.meta_lookback, config.performance_prediction_window)
         self._gate = Gate(count, len(self.symbols), kinds, config)
         # What was decided at the last close, nothing yet: the ways, and below them the gate's candidate and the whole.
@@ -170,7 +173,7 @@ class Combiner:
 
     # -- deciding ------------------------------------------------------------------------------------------------------
     def _decide(self, regime: Array, awake: NDArray[np.bool_], positions: Array) -> Decision:
-        stability = self._by_regime.watch(regime)
+        stability = self._steadiness(regime)
         flat = int(awake.sum()) < self.config.min_diversification_agents
         rows, trust = np.zeros_like(self._rows), self._top.weights
         if not flat:
@@ -186,6 +189,12 @@ class Combiner:
         self._rows, self._awake, self._regime = rows, awake if not flat else np.zeros_like(awake), regime.copy()
         proven = self._gate.proven and not flat
         return Decision(mix * size, weights, sure, agreed, stability, size, flat, rows[: len(WAYS)], trust, proven, self._gate.records)
+
+    def _steadiness(self, regime: Array) -> float:
+        """The stability of the regime (`tradewind.regimes.stability`); 1 where there is none to be shaky."""
+        if len(regime) < 2 or np.isnan(regime[0]):
+            return 1.0
+        return float(self._stability.update(regime[None])[0])
 
     def _weigh(self, regime: Array, awake: NDArray[np.bool_], stability: float, rows: Array) -> None:
         """Fill `rows` (way and candidate, member): each way's weights of the members at work, under the cap."""
@@ -259,7 +268,7 @@ class Combiner:
 
 
 _ARRAYS: Final = ("rows", "awake", "regime", "charges", "spread")
-_PARTS: Final = ("experts", "leader", "top", "by_regime", "record", "gate")
+_PARTS: Final = ("experts", "leader", "top", "by_regime", "stability", "record", "gate")
 
 
 def _mean(moved: Array | None) -> float:

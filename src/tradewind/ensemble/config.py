@@ -26,9 +26,9 @@ class EnsembleConfig:
     members whatever the regime, `mixing` the one that weighs the ways of weighting; the bound is that of the latter.
     `switching_cost`: what a way of weighting is charged for a unit of turnover that its own change of weights causes, a fraction.
 
-    Regimes: `regime` names the detector, None goes without, and `regime_settings` are its own. Where the regime is steadier than
-    `regime_stability_threshold` (see `tradewind.ensemble.regime_weights`) its weights count in full, below that they shrink towards equal
-    ones.
+    Regimes: `regime` names the detector, None goes without, and `regime_settings` are its own. Where the regime is more stable than
+    `regime_stability_threshold` (its stability, `tradewind.regimes.stability`) its weights count in full, below that they shrink towards
+    equal ones.
 
     Memory: a regime's record looks back over `meta_lookback` bars of that regime, the account of the whole over as many bars.
 

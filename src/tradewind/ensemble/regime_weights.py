@@ -35,10 +35,8 @@ __all__ = ["RegimeWeights"]
 
 PRIOR_BARS: Final = 50.0
 """Bars that the prior of no advantage counts for: a member ahead by more than 1 / sqrt(50) = .14 of a deviation a bar is rare."""
-STEADY: Final = 5.0
-"""Bars over which the recent regime is averaged to tell how steady it is."""
 
-_ARRAYS: Final = ("count", "square", "total", "spread", "recent")
+_ARRAYS: Final = ("count", "square", "total", "spread")
 
 
 @kernel
@@ -107,7 +105,7 @@ class RegimeWeights:
     def __init__(self, members: int, regimes: int, lookback: int, temperature: float) -> None:
         self.lookback, self.temperature = float(lookback), float(temperature)
         self._count, self._square, self._total = (np.zeros((regimes, members)) for _ in range(3))
-        self._spread, self._recent = np.zeros((regimes, 2)), np.full(regimes, np.nan)
+        self._spread = np.zeros((regimes, 2))
 
     def learn(self, returns: Array, awake: NDArray[np.bool_], regime: Array) -> None:
         """Take in a bar: net `returns` (member,) of the members `awake`, and the probabilities `regime` (regime,) a close earlier.
@@ -116,17 +114,6 @@ class RegimeWeights:
         """
         if _known(regime):
             _learn(returns, awake, regime, self.lookback, self._count, self._square, self._total, self._spread)
-
-    def watch(self, regime: Array) -> float:
-        """How steady the regime is, 0 to 1, at a close with the probabilities `regime` (regime,): 1 less their total variation distance
-        to the mean of the last few bars. It falls to 0 at a sudden switch and is above .7 again six bars later; 1 without a regime."""
-        if not _known(regime):
-            return 1.0
-        if np.isnan(self._recent[0]):
-            self._recent = regime.copy()
-        steady = float(np.minimum(regime, self._recent).sum())
-        self._recent = self._recent + (regime - self._recent) / STEADY
-        return min(steady, 1.0)
 
     @property
     def scores(self) -> Array:
