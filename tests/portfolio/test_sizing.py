@@ -41,6 +41,8 @@ def test_edges_of_kelly() -> None:
     assert kelly_fraction(0.0, 0.0) == 0.0
     assert kelly_fraction(0.1, 0.0, cap=0.7) == 0.7
     assert kelly_fraction(-0.1, 0.0, 5) == -1.0
+    assert kelly_fraction(6e-161, 1.0, 1) == 0.0
+    assert kelly_fraction(1e-161, 1e-300, cap=0.5) == pytest.approx(0.5)
     assert math.isnan(kelly_fraction(math.nan, 0.04))
     assert math.isnan(kelly_fraction(0.1, math.nan, 9))
 

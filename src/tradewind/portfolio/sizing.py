@@ -34,7 +34,7 @@ def kelly_fraction(mean: ArrayLike, variance: ArrayLike, n: ArrayLike = math.inf
     """
     _stake(portion, cap)
     edge, spread, known = _shaped(mean=mean, variance=variance, n=n)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         shrunk = edge * _trust(edge, spread / known)
         # Without an edge there is nothing to stake, however little it varies: 0 / 0 is 0 here.
         full = np.where(shrunk == 0.0, 0.0, shrunk / spread)
@@ -53,7 +53,7 @@ def kelly_bet(probability: ArrayLike, odds: ArrayLike, n: ArrayLike = math.inf, 
     if np.any((p < 0.0) | (p > 1.0)) or np.any(b <= 0.0):
         raise DataError("a bet needs a probability between 0 and 1 and odds above 0, the profit per unit staked")
     edge = p * (b + 1.0) - 1.0
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         full = edge / b * _trust(edge, (b + 1.0) ** 2 * p * (1.0 - p) / known)
     return np.clip(portion * full, 0.0, cap)
 
@@ -65,7 +65,7 @@ def volatility_target(realised: ArrayLike, target: float, cap: float = 1.0) -> A
     """
     number(target=target, cap=cap)
     (spread,) = _shaped(realised=realised)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return np.minimum(target / spread, cap)
 
 
