@@ -116,6 +116,23 @@ def test_every_online_model_keeps_every_promise_as_a_strategy(model: str) -> Non
     assert checks.check_strategy(tw.strategy("online", model=model)) == tuple(checks.strategy_checks())
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("regime-gate", {"detector": "hmm", "detector_settings": {"states": 2}, "regimes": ("calm",)}),
+        pytest.param(
+            "by-regime", {"detector": "jump", "members": {"calm": "momentum", "turbulent": "rsi-reversal"}}, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "by-regime", {"detector": "bocpd", "blend": "most-probable", "members": {"calm": "momentum", "default": "hold"}},
+            marks=pytest.mark.slow,
+        ),
+    ],
+)  # fmt: skip
+def test_strategies_with_a_fitted_detector_keep_every_promise(name: str, settings: dict[str, Any]) -> None:
+    assert checks.check_strategy(tw.strategy(name, **settings)) == tuple(checks.strategy_checks())
+
+
 @pytest.mark.parametrize("name", sorted(SLOW))
 def test_the_expensive_strategies_keep_the_first_promises(name: str) -> None:
     subject = tw.strategy(name, **STRATEGIES[name])

@@ -81,6 +81,23 @@ def test_a_copy_learns_with_its_regimes_probabilities_as_weights() -> None:
     np.testing.assert_array_equal(mine, by_hand.predict(X).score())
 
 
+@pytest.mark.parametrize("classes", [(), CLASSES], ids=["return", "classes"])
+def test_contributions_add_up_to_the_answer(classes: tuple[float, ...]) -> None:
+    X, y = opposite(n=300, classes=classes, rare=0.1)
+    model = RegimeSpecific("logistic" if classes else "ridge", least=60).fit(X, y)
+    rows = np.array([[t, 0] for t in range(100, 140)])
+    told, answers = model.contributions(X, rows), numbers(model.predict(X))[rows[:, 0], 0]
+    assert told.names == ("regime_calm", "pooled") and told.unit == ("probability" if classes else "return")
+    np.testing.assert_allclose(told.total, answers[:, -1] - answers[:, 0] if classes else answers[:, 0], atol=1e-12)
+    np.testing.assert_allclose(told.base + told.values.sum(axis=(1, 2)), told.total, atol=1e-15)
+    calm = X.values[rows[:, 0], 0, 2] == 1.0
+    assert (told.values[calm, 0, 1] == 0).all() and (told.values[~calm, 0, 0] == 0).all() and calm.any() and not calm.all()
+    values = X.values.copy()
+    values[120, 0, 0] = np.nan
+    with pytest.raises(DataError, match="row 120 of S0"):
+        model.contributions(replace(X, values=values), rows)
+
+
 def test_a_rare_regime_is_answered_by_the_pooled_model_and_said_so() -> None:
     X, y = opposite(rare=0.05)
     model = RegimeSpecific("ridge").fit(X, y)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, Final, Self, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradewind.core.errors import DataError, StateError
 from tradewind.core.limits import number
@@ -21,6 +22,7 @@ from tradewind.core.seeds import derive
 from tradewind.core.settings import require
 from tradewind.core.types import Array, Features, Forecast, Labels, State
 from tradewind.models.base import Forecaster
+from tradewind.models.contributions import Contributions
 from tradewind.models.members import Member, Members
 from tradewind.models.rows import Task, fitted, training_rows
 
@@ -94,19 +96,29 @@ class RegimeSpecific(Forecaster):
     def predict(self, X: Features) -> Forecast:
         task = fitted(self._task)
         task.check(X)
-        share = _shares(X, self._columns)
-        alone = {name: self._members.answers(models, task, X)[:, :, 0] for name, models in self._own.items()}
-        # What no regime's own copy speaks for is the pooled model's.
-        rest = np.ones(share.shape[:2])
-        for place, name in enumerate(self._columns):
-            if name in self._own:
-                rest = rest - share[:, :, place]
-        pooled = self._members.answers(self._pooled, task, X)[:, :, 0]
-        mixed = np.maximum(rest, 0.0)[:, :, None] * pooled
-        for place, name in enumerate(self._columns):
-            if name in self._own:
-                mixed = mixed + share[:, :, place, None] * alone[name]
-        return self._forecast(task, mixed)
+        mixed = np.zeros((*X.values.shape[:2], len(task.classes) or 1))
+        for voice, models in zip(self._voices(X), self._models(), strict=True):
+            mixed = mixed + voice[:, :, None] * self._members.answers(models, task, X)[:, :, 0]
+        if not task.classes:
+            return Forecast(mean=mixed[:, :, 0])
+        return Forecast(probabilities=mixed / mixed.sum(axis=2, keepdims=True), classes=task.classes)
+
+    def contributions(self, X: Features, rows: NDArray[np.int64]) -> Contributions:
+        """What each regime's copy, and last the pooled model, added to the answers to `rows` (n, 2) of (time, symbol), exact: its voice
+        times its own probability of the highest class seen less that of the lowest, or its mean return.
+
+        Raises DataError for rows that a copy does not answer.
+        """
+        task = fitted(self._task)
+        task.check(X)
+        given = np.stack([self._members.answers(models, task, X)[:, :, 0] for models in self._models()], axis=2)[rows[:, 0], rows[:, 1]]
+        voices = np.stack(self._voices(X), axis=2)[rows[:, 0], rows[:, 1]]
+        for time, symbol in np.asarray(rows)[~(np.isfinite(given).all(axis=(1, 2)) & np.isfinite(voices).all(axis=1))]:
+            raise DataError(f"row {time} of {X.symbols[symbol]} is not answered; choose another")
+        leans = given[:, :, task.present[-1]] - given[:, :, task.present[0]] if task.classes else given[:, :, 0]
+        values, base = voices * leans, np.zeros(len(rows))
+        unit, names = "probability" if task.classes else "return", (*self._own, "pooled")
+        return Contributions(values[:, None], base, values.sum(axis=1), leans[:, None], names, unit, "probabilities of the regimes")
 
     def state(self) -> State:
         values = {"task": fitted(self._task).state(), "columns": list(self._columns), "own": list(self._own)}
@@ -134,11 +146,17 @@ class RegimeSpecific(Forecaster):
         X.select(names)
         return names
 
-    def _forecast(self, task: Task, mixed: Array) -> Forecast:
-        if not task.classes:
-            return Forecast(mean=mixed[:, :, 0])
-        total = mixed.sum(axis=2, keepdims=True)
-        return Forecast(probabilities=mixed / total, classes=task.classes)
+    def _models(self) -> list[list[FittedForecaster]]:
+        return [*self._own.values(), self._pooled]
+
+    def _voices(self, X: Features) -> list[Array]:
+        """(time, symbol) how much each copy counts, the pooled model last: it has what none of the regimes' own copies speaks for."""
+        share = _shares(X, self._columns)
+        own = [share[:, :, place] for place, name in enumerate(self._columns) if name in self._own]
+        rest = np.ones(share.shape[:2])
+        for voice in own:
+            rest = rest - voice
+        return [*own, np.maximum(rest, 0.0)]
 
 
 def _shares(X: Features, columns: tuple[str, ...]) -> Array:
