@@ -1,4 +1,4 @@
-"""Synthetic markets whose truth is known: planted edge, pure noise, regime switches, flat, gappy; each comes with its oracle.
+"""Synthetic markets whose truth is known: planted edge, noise, switches, the seven regimes, flat, gappy; each comes with its oracle.
 
 Prices are martingales but for what is planted. Costs about 50 ns a bar. They fail to be like real markets in every way not named
 in their docstrings: what passes here is necessary for a strategy, never sufficient.
@@ -167,7 +167,7 @@ def three_regimes(
     market = _market("THREE", path.logs, path.volatility, step, seed)
     worth = switches.three_sharpe(symbols, _per_bar(step), observable, cost_bps * _BASIS_POINT) * _periods(step) ** 0.5
     realised, knows = _realised(market, path.targets, cost_bps * _BASIS_POINT), "the regime of each bar, not when it ends"
-    return Synthetic(market, Oracle(path.targets, worth, realised, knows, {}, path.states, np.expm1(path.mean)))
+    return Synthetic(market, Oracle(path.targets, worth, realised, knows, {}, path.states))
 
 
 def regimes(
@@ -186,7 +186,7 @@ def regimes(
     long_run = labelled.sharpe(symbols, _per_bar(step), cost) * _periods(step) ** 0.5
     knows = "the regime of each bar and how it moves, not when it ends"
     realised = _realised(market, targets, cost)
-    return Synthetic(market, Oracle(targets, long_run, realised, knows, {}, path.states, np.expm1(path.mean)))
+    return Synthetic(market, Oracle(targets, long_run, realised, knows, {}, path.states))
 
 
 def flat(bars: int = 1_000, timeframe: str = "1h", seed: int = 1, symbols: int = 1) -> Synthetic:
