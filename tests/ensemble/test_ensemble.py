@@ -43,6 +43,12 @@ def test_promises(make: object, tmp_path: object) -> None:
     assert np.isfinite(behaves(make, MARKET, tmp_path)).any()
 
 
+@pytest.mark.parametrize("regime", ["hmm", "jump", "bocpd"])
+def test_promises_with_every_detector(regime: str, tmp_path: object) -> None:
+    market = gappy(bars=360, symbols=2, seed=6)
+    assert np.isfinite(behaves(lambda: Ensemble(members=RULES, regime=regime, **PLAIN), market, tmp_path)).any()
+
+
 def test_promises_with_the_learned_gate(tmp_path: object) -> None:
     def make() -> Ensemble:
         small = {"meta_lookback": 60, "performance_prediction_window": 10, "meta_training_frequency": 25}

@@ -31,6 +31,7 @@ from tradewind.regimes.base import RegimeFilter
 from tradewind.regimes.registry import detector
 from tradewind.simulate.account import walk_band
 from tradewind.simulate.costs import Costs
+from tradewind.strategies import plain
 from tradewind.strategies.base import Strategy
 from tradewind.strategies.paper import member
 from tradewind.strategies.reason import Reason, share
@@ -175,7 +176,8 @@ class Ensemble(Strategy):
         if state.values.get("class") != "Ensemble" or tuple(state.values["names"]) != self.names:
             raise StateError(f"this is no state of an ensemble of {', '.join(self.names)}; restore it into one of the same members")
         config = EnsembleConfig.from_dict(state.values["config"])
-        other = [name for name, value in config.to_dict().items() if name != "seed" and value != self.config.to_dict()[name]]
+        mine, saved = (plain.outline(each.to_dict()) for each in (self.config, config))
+        other = [name for name in mine if name != "seed" and saved[name] != mine[name]]
         other += ["costs"] if Costs.from_dict(state.values["costs"]) != self.costs else []
         if other:
             raise StateError(f"this state was saved under other settings of {', '.join(other)}; restore it into an ensemble of the same")
@@ -200,9 +202,11 @@ class Ensemble(Strategy):
         kept = len(market) - round(len(market) * self.config.holdback)
         try:
             members = self._taught(self.members, market[:kept], {})
-        except Exception:  # noqa: BLE001 - too short for any member to learn from; the weights then begin equal
+            regimes = None if self.regimes is None else copy.deepcopy(self.regimes).fit(market[:kept])
+        except MissingExtra:
+            raise
+        except Exception:  # noqa: BLE001 - too short for any member or the filter to learn from; the weights then begin equal
             return None
-        regimes = None if self.regimes is None else copy.deepcopy(self.regimes).fit(market[:kept])
         first = max(kept, self._longest(members, regimes) - 1)
         if first >= len(market):
             return None
