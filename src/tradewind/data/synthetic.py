@@ -167,7 +167,7 @@ def three_regimes(
     market = _market("THREE", path.logs, path.volatility, step, seed)
     worth = switches.three_sharpe(symbols, _per_bar(step), observable, cost_bps * _BASIS_POINT) * _periods(step) ** 0.5
     realised, knows = _realised(market, path.targets, cost_bps * _BASIS_POINT), "the regime of each bar, not when it ends"
-    return Synthetic(market, Oracle(path.targets, worth, realised, knows, {}, path.states))
+    return Synthetic(market, Oracle(path.targets, worth, realised, knows, {}, path.states, np.expm1(path.mean)))
 
 
 def regimes(
