@@ -62,6 +62,8 @@ def test_psi_by_hand() -> None:
 def test_psi_of_few_values_that_repeat() -> None:
     reference = np.array([0.0] * 60 + [1.0] * 40)
     np.testing.assert_array_equal(psi_edges(reference, 10), [0.0])
+    np.testing.assert_array_equal(psi_edges(reference, 2), [0.0])
+    np.testing.assert_array_equal(psi_edges([0.0] * 90 + [1.0, 2.0, 3.0] * 5, 3), [0.0])
     sample = np.array([0.0] * 30 + [1.0] * 70)
     assert psi(reference, sample) == pytest.approx(0.3 * math.log(0.7 / 0.4) - 0.3 * math.log(0.3 / 0.6))
     assert psi(np.ones(50), np.zeros(50)) == 0.0
@@ -87,6 +89,8 @@ def test_memory_length_of_known_processes() -> None:
         last = process[t] = 0.8 * last + shock
     assert memory_length(process) == pytest.approx(9.0, rel=0.1)
     assert memory_length(np.exp(process)) == memory_length(process)
+    assert memory_length(random.random(20_000) < 0.5) == pytest.approx(1.0, abs=0.1)
+    assert memory_length(np.repeat(random.random(5000) < 0.3, 4)) == pytest.approx(4.0, rel=0.1)
     assert memory_length(np.ones(50)) == memory_length([1.0, 2.0]) == 1.0
     assert memory_length(-noise[:-1] + noise[1:]) == 1.0
 

@@ -116,6 +116,19 @@ def test_a_column_that_dries_up_is_found() -> None:
     assert report.drifted == ("x",) and math.isnan(report.columns[0].distance) and report.columns[0].missing == 1.0
 
 
+def test_columns_of_few_values() -> None:
+    """A yes or no that becomes more often yes, and a constant that becomes another one."""
+    random = np.random.default_rng(8)
+    reference = np.column_stack([random.random(1000) < 0.5, np.ones(1000), random.random(1000) < 0.5]).astype(float)
+    monitor = DriftMonitor(["often", "constant", "calm"], window=200).fit(reference)
+    for _ in range(200):
+        monitor.update([float(random.random() < 0.75), 2.0, float(random.random() < 0.5)])
+    often, constant, calm = monitor.report().columns
+    assert often.drift and often.psi > often.psi_limit > 0.0 and often.psi_limit < 0.05
+    assert constant.drift and constant.distance == 1.0 and constant.psi == 0.0 and math.isnan(constant.psi_limit)
+    assert not calm.drift
+
+
 def test_state_goes_on_to_the_bit() -> None:
     random = np.random.default_rng(5)
     reference = random.standard_normal((3000, 2))
@@ -155,7 +168,7 @@ def test_faults() -> None:
         monitor.report()
     with pytest.raises(DataError, match=r"\(20 or more rows, 2 columns\)"):
         monitor.fit(np.ones((19, 2)))
-    with pytest.raises(DataError, match="the reference of y has no value"):
+    with pytest.raises(DataError, match="the reference of y has fewer than two values"):
         monitor.fit(np.column_stack([np.ones(30), np.full(30, math.nan)]))
     with pytest.raises(DataError, match="the reference of target"):
         monitor.fit(np.ones((30, 2)), targets=np.ones(29))
@@ -170,5 +183,9 @@ def test_faults() -> None:
         DriftMonitor(["x", "x"])
     with pytest.raises(StateError, match="not of"):
         DriftMonitor(["x", "z"], window=20).restore(monitor.state())
+    state = monitor.state()
+    with pytest.raises(StateError, match="lacks rows, counts"):
+        kept = {name: array for name, array in state.arrays.items() if name not in ("rows", "counts")}
+        DriftMonitor(["x", "y"], window=20).restore(State(state.values, kept))
     with pytest.raises(StateError, match="make it alike"):
         DriftMonitor(["x", "y"], window=20, loss_detector=PageHinkley()).restore(monitor.state())

@@ -81,11 +81,17 @@ def kolmogorov_p_value(distance: float, n: float, m: float) -> float:
 
 
 def psi_edges(reference: ArrayLike, bins: int = 10) -> Array:
-    """(edge,) the inner edges of `bins` bins that hold equal shares of `reference` (n,), NaN left out; fewer where values repeat."""
+    """(edge,) the inner edges of `bins` bins that hold equal shares of `reference` (n,), NaN left out; fewer where values repeat.
+
+    Where there are no more different values than bins, each has its own. Raises DataError for fewer values than bins.
+    """
     whole(2, bins=bins)
     values = _sample(reference)
     if len(values) < bins:
         raise DataError(f"a reference of {len(values)} values makes no {bins} bins; it takes at least one value for each")
+    distinct = np.unique(values)
+    if len(distinct) <= bins:
+        return distinct[:-1]
     edges = np.unique(np.quantile(values, np.arange(1, bins) / bins, method="inverted_cdf"))
     # Nothing of the reference lies above its largest value: that would be a bin of nobody.
     return np.asarray(edges[edges < values[-1]])
@@ -134,7 +140,9 @@ def memory_length(series: ArrayLike) -> float:
     n = len(values)
     if n < 4 or (values == values[0]).all():
         return 1.0
-    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable") - (n - 1) / 2.0
+    # Equal values share their rank: told apart by their time, they would seem to trend.
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[place] - (n + 1) / 2.0
     spectrum = np.fft.rfft(ranks, 2 * n)
     autocorrelation = np.fft.irfft(spectrum * spectrum.conj())[:n]
     pairs = (autocorrelation[: n - n % 2] / autocorrelation[0]).reshape(-1, 2).sum(axis=1)

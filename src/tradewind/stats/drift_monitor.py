@@ -27,7 +27,16 @@ from tradewind.core.settings import require
 from tradewind.core.types import Array, State
 from tradewind.stats.adwin import Adwin
 from tradewind.stats.detector import ChangeDetector
-from tradewind.stats.distances import kolmogorov_p_value, kolmogorov_smirnov, memory_length, psi, psi_limit, psi_p_value
+from tradewind.stats.distances import (
+    bin_shares,
+    index_of_shares,
+    kolmogorov_p_value,
+    kolmogorov_smirnov,
+    memory_length,
+    psi_edges,
+    psi_limit,
+    psi_p_value,
+)
 from tradewind.stats.skill import holm
 
 __all__ = ["ColumnDrift", "DriftMonitor", "DriftReport", "LossDrift"]
@@ -51,7 +60,7 @@ class ColumnDrift:
     """One column at the last look: `drift` whether its distribution is another one than the reference's, `since` (row, from 0 at the
     reference's end) the oldest row of the window that first showed it.
 
-    `distance`: Kolmogorov-Smirnov, 0 to 1. `psi`: the stability index, `psi_limit` what chance seldom exceeds. `p_value`: the least of
+    `distance`: Kolmogorov-Smirnov, 0 to 1. `psi`: the stability index, `psi_limit` what chance seldom passes. `p_value`: the least of
     the column's tests, corrected for all tests of the look. `missing`, `missing_before`: shares of NaN in the window and the reference.
     """
 
@@ -140,7 +149,7 @@ class DriftMonitor:
     def fit(self, features: ArrayLike, targets: ArrayLike | None = None, losses: ArrayLike | None = None) -> Self:
         """Take `features` (time, column) with `targets` (time,) and `losses` (time,) for what quiet times look like, and begin anew.
 
-        NaN is a missing value. Raises DataError for other shapes, infinite values, and a column that has no value or fewer than a window.
+        NaN is a missing value. Raises DataError for other shapes, infinite values, a column with fewer than two values, and fewer rows than a window.
         """
         panel = np.asarray(features, dtype=np.float64)
         if panel.ndim != 2 or panel.shape[1] != len(self.columns) or len(panel) < self.window:
@@ -151,8 +160,8 @@ class DriftMonitor:
                 raise DataError(
                     f"the reference of {name} has shape {column.shape} or infinite values; expected {len(panel)} finite values or NaN"
                 )
-            if np.isnan(column).all() and (name != "target" or targets is not None):
-                raise DataError(f"the reference of {name} has no value at all; leave it out")
+            if (~np.isnan(column)).sum() < 2 and (name != "target" or targets is not None):
+                raise DataError(f"the reference of {name} has fewer than two values; leave it out")
         self._reference = np.column_stack([_thinned(column) for column in values])
         self._facts = np.array([[len(column), np.isnan(column).sum(), memory_length(column)] for column in values]).T
         self._scale = _location_and_scale(losses)
@@ -205,6 +214,9 @@ class DriftMonitor:
         told = state.values.get("columns"), state.values.get("settings")
         if told != (list(self.columns), self._settings()):
             raise StateError(f"this state is of a monitor of {told[0]} with {told[1]}, not of {list(self.columns)} with {self._settings()}")
+        missing = [name for name in _ARRAYS if name not in state.arrays]
+        if missing:
+            raise StateError(f"this state of a drift monitor lacks {', '.join(missing)}; it is not whole")
         self._detector.restore(state.child("detector"))
         for name in _ARRAYS:
             setattr(self, f"_{name}", np.array(state.arrays[name]))
@@ -248,9 +260,15 @@ class DriftMonitor:
             return math.nan, math.nan, gap_chance
         now = len(held) / worth
         bins = max(2, min(self.bins, int(now / VALUES_A_BIN), len(reference)))
-        distance, index = kolmogorov_smirnov(reference, held).distance, psi(reference, held, bins)
-        self._found[[DISTANCE, INDEX, LIMIT], place] = distance, index, psi_limit(before, now, bins, self.alpha)
-        return kolmogorov_p_value(distance, before, now), psi_p_value(index, before, now, bins), gap_chance
+        distance, edges = kolmogorov_smirnov(reference, held).distance, psi_edges(reference, bins)
+        self._found[[DISTANCE, INDEX], place] = distance, 0.0
+        index_chance = math.nan
+        if len(edges):
+            # Values that repeat make fewer bins than were asked for; those of a constant none, which the distance sees to.
+            index = index_of_shares(bin_shares(reference, edges), bin_shares(held, edges))
+            index_chance = psi_p_value(index, before, now, len(edges) + 1)
+            self._found[[INDEX, LIMIT], place] = index, psi_limit(before, now, len(edges) + 1, self.alpha)
+        return kolmogorov_p_value(distance, before, now), index_chance, gap_chance
 
     def _column(self, place: int) -> ColumnDrift:
         found, rows = self._found[:, place], self._facts[ROWS, place]
