@@ -16,7 +16,9 @@ from tradewind.core.errors import DataError, SettingsError, StateError
 from tradewind.core.types import Array
 from tradewind.ensemble.combiner import WAYS, Combiner, Decision, Evidence
 from tradewind.ensemble.presets import preset
+from tradewind.simulate.costs import Costs
 
+FREE = Costs.zero()
 RETURNS = st.integers(2, 4).flatmap(
     lambda members: st.integers(1, 40).flatmap(
         lambda bars: arrays(np.float64, (bars, members), elements=st.sampled_from([0.0, 0.01, -0.01, 0.5, -0.5, 1e-6]) | st.floats(-1, 1))
@@ -32,9 +34,9 @@ def evidence(returns: Array, regime: Array | None = None, awake: Array | None = 
     return Evidence(returns, wanted, np.zeros((count, 1)), np.ones(count, dtype=bool) if awake is None else awake, told, np.zeros(1))
 
 
-def combiner(members: int = 3, regimes: int = 0, name: str = "custom", **changes: Any) -> Combiner:
+def combiner(members: int = 3, regimes: int = 0, name: str = "custom", costs: Costs = FREE, **changes: Any) -> Combiner:
     names = [f"member {i}" for i in range(members)]
-    return Combiner(preset(name, **changes), names, ["A"], [f"regime {k}" for k in range(regimes)])
+    return Combiner(preset(name, **changes), names, ["A"], [f"regime {k}" for k in range(regimes)], costs=costs)
 
 
 def walked(made: Combiner, returns: Array, regime: Array | None = None) -> list[Decision]:
@@ -157,7 +159,7 @@ def test_turnover_of_a_way_is_charged_to_it() -> None:
     random = np.random.default_rng(4)
     returns = random.normal(0.0, 0.01, (300, 3))
     side = np.array([1.0, -1.0, 0.0])
-    free, dear = combiner(3, meta_learning_enabled=False), combiner(3, meta_learning_enabled=False, switching_cost=0.05)
+    free, dear = (combiner(3, meta_learning_enabled=False, costs=costs) for costs in (FREE, Costs(fee_bps=500.0)))
     for made in (free, dear):
         for row in returns:
             last = made.step(evidence(row, side=side))
@@ -217,14 +219,14 @@ def test_state_goes_on_to_the_bit_in_mid_stream() -> None:
     random = np.random.default_rng(6)
     returns, regime = random.normal(0.0, 0.01, (700, 4)), random.dirichlet([1.0, 1.0, 1.0], 700)
     awake = random.random((700, 4)) > 0.02
-    changes = {"performance_prediction_window": 10, "meta_lookback": 200, "meta_training_frequency": 25, "switching_cost": 0.001}
+    changes = {"performance_prediction_window": 10, "meta_lookback": 200, "meta_training_frequency": 25}
 
     def on(made: Combiner, first: int, last: int) -> list[Decision]:
         return [made.step(evidence(returns[t], regime[t], awake[t])) for t in range(first, last)]
 
-    one = combiner(4, 3, "balanced", **changes)
+    one = combiner(4, 3, "balanced", Costs(), **changes)
     on(one, 0, 350)
-    other = combiner(4, 3, "balanced", **changes).restore(one.state())
+    other = combiner(4, 3, "balanced", Costs(), **changes).restore(one.state())
     for mine, theirs in zip(on(one, 350, 700), on(other, 350, 700), strict=True):
         for part in dataclasses.fields(Decision):
             assert np.array_equal(getattr(mine, part.name), getattr(theirs, part.name)), part.name

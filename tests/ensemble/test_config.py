@@ -25,7 +25,6 @@ def test_defaults_are_the_published_ones() -> None:
         ({"max_agent_weight": 0.3}, "3 members of at most 0.3 each reach 0.9 .* raise max_agent_weight to 0.333 .* to 4 or more"),
         ({"min_diversification_agents": 0}, "whole number, at least 1"),
         ({"weight_temperature": 0.0}, "weight_temperature is 0.0"),
-        ({"switching_cost": -0.1}, "switching_cost"),
         ({"regime_stability_threshold": 1.1}, "regime_stability_threshold"),
         ({"meta_learning_enabled": 1}, "meta_learning_enabled is 1; it is true or false"),
         ({"expert_weights": 3}, "name of tw.ensemble.weights"),

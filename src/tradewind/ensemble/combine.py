@@ -92,7 +92,7 @@ def combined(
             raise DataError(f"member {number}: {found}; from bar {start} on the market has (time, symbol) = {shape}")
     members = tuple(names) if names is not None else tuple(f"member {number}" for number in range(count))
     told, regime_names = _regimes(market, start, config, regimes)
-    combiner = Combiner(config, members, market.symbols, regime_names, market.periods_per_year)
+    combiner = Combiner(config, members, market.symbols, regime_names, market.periods_per_year, costs)
     wants, holds, earns = np.stack(targets, axis=1), np.stack(held, axis=1), np.stack(returns, axis=1)
     spoken: NDArray[np.bool_] = np.asarray(np.isfinite(wants).any(axis=2), dtype=np.bool_)
     awake: NDArray[np.bool_] = np.asarray(np.maximum.accumulate(spoken, axis=0), dtype=np.bool_)

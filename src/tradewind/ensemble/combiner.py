@@ -13,15 +13,15 @@ Two floors. Below, ways of weighting the members, each a point of the simplex un
   way of their own;
 - `gate`: the learned prediction of each member's return (`predictor`) while it is proven, else the expert weights again.
 
-Above, `mixing` (AdaHedge, or BOA) weighs these ways by what each would have earned: r_c(t) = sum_i w_ci(t-1) r_i(t), less `switching_cost`
-for each unit of position that its change of weights moved. The mix of capped weights is capped. Without a scale and whatever the returns,
-AdaHedge's theorem 6 bounds the summed return of the whole from below:
+Above, `mixing` (AdaHedge, or BOA) weighs these ways by what each would have earned: r_c(t) = sum_i w_ci(t-1) r_i(t), less fee and slippage
+on what its own change of weights moved. The mix of capped weights is capped. Whatever the returns and their scale, AdaHedge's theorem 6
+bounds the summed return of the whole, but for what it pays to move trust between ways, from below:
 
     sum_t r(t) >= max_c sum_t r_c(t) - (2 sqrt(V ln C) + S (4/3 ln C + 2)),
 
 C = 5 ways, S the widest spread of r_c in one bar, V <= T S^2 / 4 their summed variance under the weights. `leader` has the same bound
-against the best member with K in the place of C where there is no cap, so the whole is within the sum of both of the best member. The r are
-paper returns of the members, each after its own costs; trading only the net of them costs less, never more.
+against the best member with K in the place of C where there is no cap, so the whole is within the sum of both of the best member. The r
+are paper returns of the members, each after its own costs; trading only the net of them costs less, never more.
 
 Source: expert advice by meta-algorithms, de Rooij et al. (2014), https://jmlr.org/papers/v15/rooij14a.html; contextual experts,
 Cesa-Bianchi & Lugosi (2006), "Prediction, Learning, and Games", section 2.11, https://doi.org/10.1017/CBO9780511546921. Costs about a
@@ -48,6 +48,7 @@ from tradewind.ensemble.paper_record import PaperRecord
 from tradewind.ensemble.regime_weights import RegimeWeights
 from tradewind.ensemble.weights import make
 from tradewind.regimes.stability import StabilityWatch
+from tradewind.simulate.costs import Costs
 
 __all__ = ["WAYS", "Combiner", "Decision", "Evidence"]
 
@@ -56,6 +57,7 @@ WAYS: Final = ("equal", "experts", "leader", "regimes", "gate")
 
 _RIVALS: Final = [WAYS.index(rival) for rival in RIVALS]
 _SCALE_FREE: Final = ("adahedge", "boa")
+_BASIS_POINT: Final = 1e-4
 _SPREAD_BARS: Final = 50.0
 _YEAR_OF_HOURS: Final = 8760.0
 
@@ -108,7 +110,8 @@ class Decision:
 class Combiner:
     """Combines `members` over `symbols` under `regimes` (names each; no regimes is fine) by `config`.
 
-    `periods_per_year`: bars in a year, for what is stated in annual terms. `history`: the decisions so far with `detailed_logging`, else
+    `periods_per_year`: bars in a year, for what is stated in annual terms. `costs`: what moving weights is charged with, the defaults of
+    `tradewind.Costs` where None. `history`: the decisions so far with `detailed_logging`, else
     empty; it is a log and no part of the state. Raises SettingsError when there are fewer members than the config asks for, and for a
     `mixing` that has no bound without a scale.
     """
@@ -120,12 +123,15 @@ class Combiner:
         symbols: Sequence[str],
         regimes: Sequence[str] = (),
         periods_per_year: float = _YEAR_OF_HOURS,
+        costs: Costs | None = None,
     ) -> None:
         least = config.min_diversification_agents
         require(len(members) >= least, f"{len(members)} members, the config asks for {least} or more; add members or lower {least}")
         require(config.mixing in _SCALE_FREE, f"mixing is {config.mixing!r}; {' and '.join(_SCALE_FREE)} have a bound whatever the scale")
         self.config, self.members, self.symbols, self.regimes = config, tuple(members), tuple(symbols), tuple(regimes)
         self.periods_per_year = periods_per_year
+        paid = costs if costs is not None else Costs()
+        self._rate = (paid.fee_bps + paid.slippage_bps) * _BASIS_POINT
         self.history: list[Decision] = []
         count, kinds = len(self.members), len(self.regimes)
         self._experts, self._leader = make(config.expert_weights, count), make("adahedge", count)
@@ -179,8 +185,7 @@ class Combiner:
         if not flat:
             self._weigh(regime, awake, stability, rows)
             rows[-1] = (trust[:, None] * rows[: len(WAYS)]).sum(axis=0)
-        if self.config.switching_cost > 0:
-            self._charges = self.config.switching_cost * np.abs((rows - self._rows) @ positions).sum(axis=1)
+        self._charges = self._rate * np.abs((rows - self._rows) @ positions).sum(axis=1)
         weights = rows[-1].copy()
         mix = mixed(weights, positions)
         size = self._size(mix)

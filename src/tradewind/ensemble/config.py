@@ -24,7 +24,6 @@ class EnsembleConfig:
     `weight_temperature` is how decisively a regime's record becomes weights: near .59 the weight of one of two members is the probability
     that it is the better, below that the leader gets more. `expert_weights` names the algorithm of `tw.ensemble.weights` that weighs
     members whatever the regime, `mixing` the one that weighs the ways of weighting; the bound is that of the latter.
-    `switching_cost`: what a way of weighting is charged for a unit of turnover that its own change of weights causes, a fraction.
 
     Regimes: `regime` names the detector, None goes without, and `regime_settings` are its own. Where the regime is more stable than
     `regime_stability_threshold` (its stability, `tradewind.regimes.stability`) its weights count in full, below that they shrink towards
@@ -52,7 +51,6 @@ class EnsembleConfig:
     weight_temperature: float = 0.5
     expert_weights: str = "fixed-share"
     mixing: str = "adahedge"
-    switching_cost: float = 0.0
     regime: str | None = "rules"
     regime_settings: Mapping[str, Any] = field(default_factory=dict)
     regime_stability_threshold: float = 0.7
@@ -75,7 +73,7 @@ class EnsembleConfig:
 
     def __post_init__(self) -> None:
         fraction(one=True, max_agent_weight=self.max_agent_weight)
-        fraction(zero=True, one=True, regime_stability_threshold=self.regime_stability_threshold, switching_cost=self.switching_cost)
+        fraction(zero=True, one=True, regime_stability_threshold=self.regime_stability_threshold)
         fraction(holdback=self.holdback)
         number(weight_temperature=self.weight_temperature, max_position_risk=self.max_position_risk, deadline=self.deadline)
         number(positive=False, gate_threshold=self.gate_threshold, band=self.band)

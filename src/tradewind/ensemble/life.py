@@ -43,7 +43,7 @@ class Life:
     ) -> None:
         self.symbols, self.periods_per_year = symbols, periods_per_year
         self.members = tuple(Member(each, costs, config.quarantine_bars) for each in strategies.values())
-        self.combiner = Combiner(config, tuple(strategies), symbols, () if regimes is None else regimes.names, periods_per_year)
+        self.combiner = Combiner(config, tuple(strategies), symbols, () if regimes is None else regimes.names, periods_per_year, costs)
         self.decision: Decision | None = None
         self._filter = regimes
         self._watch: Watch | None = None if regimes is None else regimes.watch(symbols)

@@ -240,7 +240,7 @@ class Trainer:
     def _new_combiner(self) -> Combiner:
         market, own = self.market, self._pristine
         regimes = () if own.regimes is None else own.regimes.names
-        return Combiner(own.config, own.names, market.symbols, regimes, market.periods_per_year)
+        return Combiner(own.config, own.names, market.symbols, regimes, market.periods_per_year, own.costs)
 
     # -- checkpoints ----------------------------------------------------------------------------------------------------
     def _take_up(self) -> None:
