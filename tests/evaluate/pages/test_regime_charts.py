@@ -93,7 +93,7 @@ def test_areas_stack_to_one() -> None:
 
 def test_many_bars_are_gathered_and_said_to_be() -> None:
     page = render(read(market(3 * COLUMNS), "rules", FAST))
-    assert "Each column of the charts is the mean of 3 bars." in words(page)
+    assert "Each column of the charts is the mean of 3 bars;" in words(page)
     assert page.count('class="band') <= COLUMNS and len(page) < 400_000
     assert "Each column" not in words(render(read(market(COLUMNS // 2), "rules", FAST)))
 

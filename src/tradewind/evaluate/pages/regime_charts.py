@@ -59,7 +59,8 @@ def write(reading: RegimeReading, path: str | Path) -> Path:
 
 def render(reading: RegimeReading) -> str:
     """The whole page as HTML text."""
-    title = f"Regimes of {', '.join(reading.market.symbols)}"
+    symbols = reading.market.symbols
+    title = f"Regimes of {', '.join(symbols) if len(symbols) < 4 else f'{len(symbols)} symbols'}"
     head = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{SHEET}{_looks()}</style></head><body>"
@@ -119,7 +120,7 @@ def _overview(reading: RegimeReading) -> str:
 
 def _notes(reading: RegimeReading) -> str:
     per = max(1, math.ceil(len(reading.market) / COLUMNS))
-    gathered = f"Each column of the charts is the mean of {per} bars. " if per > 1 else ""
+    gathered = f"Each column of the charts is the mean of {per} bars; a reading of fewer bars shows shorter spells. " if per > 1 else ""
     return (
         f'<p class="faint small">{gathered}Probabilities are filtered: each is from bars up to its own and is never changed by later ones. '
         "Stability is the geometric mean of how sure the detector is and of how long it has said the same: stable from "
