@@ -6,6 +6,9 @@
 whose concept changes, each forest with a seed of its own, and rows a second of CPU time, tested and trained. Intervals are 95 % of the
 mean over seeds. Then the numbers that River itself gives for its logistic regression and its Hoeffding tree.
 
+`online`: markets, walk-forward and net of the default costs: strategies that go on learning beside the same models fitted fold by fold,
+with 90 % intervals of the Sharpe ratio; coins of $TRADEWIND_DEV_DATA too, where that is set.
+
 `ensemble`: how long a decision of an ensemble of ten members takes, every model asked, and how much memory the process needs; on btc-15m
 over the last 2,000 bars, one bar at a time, as live. The seeds are not used.
 """
@@ -15,8 +18,11 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -120,6 +126,35 @@ def forest(seeds: int) -> None:
     tell(what="tree", stream="Phishing", accuracy=float(np.mean(tree[1:].argmax(axis=1) == y[1:])), river=0.879904)
 
 
+# -- online ---------------------------------------------------------------------------------------------------------------
+def online(seeds: int) -> None:
+    """Walk-forward net of the default costs: models that go on learning beside the same models fitted fold by fold."""
+    import tradewind as tw
+
+    markets = {"btc-15m": tw.data.sample("btc-15m")}
+    if "TRADEWIND_DEV_DATA" in os.environ:
+        path = Path(os.environ["TRADEWIND_DEV_DATA"]) / "binance_spot_1h_10coins_to_2024-06.parquet"
+        coins = tw.data.read(path)
+        markets["5 coins, 1h"] = coins.select(coins.symbols[:5])[-26_280:]
+    made: dict[str, tuple[str, dict[str, Any], bool]] = {
+        "hold": ("hold", {}, False),
+        "logistic, each fold": ("logistic", {}, False),
+        "online logistic, each fold": ("forecast", {"forecaster": "online-logistic"}, False),
+        "online logistic, always": ("online", {"model": "logistic"}, False),
+        "online forest, each fold": ("forecast", {"forecaster": "online-forest"}, True),
+        "online forest, always": ("online", {"model": "forest"}, True),
+    }
+    for name, market in markets.items():
+        for row, (strategy, settings, drawn) in made.items():
+            for seed in range(seeds if drawn else 1):
+                with tempfile.TemporaryDirectory() as folder:
+                    began = time.process_time()
+                    metrics = tw.walk_forward(tw.strategy(strategy, **settings), market, seed=seed, ledger=Path(folder) / "ledger").metrics
+                    seconds = time.process_time() - began
+                found = {key: float(metrics[key]) for key in ("sharpe", "sharpe_low", "sharpe_high", "net_return", "turnover")}
+                tell(what="online", market=name, row=row, seed=seed, **found, seconds=seconds)
+
+
 # -- ensemble -------------------------------------------------------------------------------------------------------------
 TEN = (
     "momentum", "momentum-mix", "ema-cross", "rsi-reversal", "bollinger-reversal", "rsi-divergence", "logistic", "lightgbm", "online",
@@ -162,7 +197,7 @@ def ensemble(seeds: int) -> None:
     )
 
 
-SECTIONS: dict[str, Callable[[int], None]] = {"forest": forest, "ensemble": ensemble}
+SECTIONS: dict[str, Callable[[int], None]] = {"forest": forest, "online": online, "ensemble": ensemble}
 
 
 def main(arguments: Iterable[str] | None = None) -> None:

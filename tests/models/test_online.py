@@ -52,10 +52,10 @@ def test_a_classifier_learns_a_return_as_its_sign_by_its_size() -> None:
     X = random.standard_normal((400, 2))
     returns = 0.01 * X[:, 0] + 0.002 * random.standard_normal(400)
     one = learner()
-    one.learn(X, returns, np.ones(400))
+    one.learn(X, returns, np.ones(400), np.arange(400))
     other = learner(classes=(-1.0, 1.0))
     means = np.cumsum(np.abs(returns)) / np.arange(1, 401)
-    other.learn(X, np.sign(returns), np.abs(returns) / means)
+    other.learn(X, np.sign(returns), np.abs(returns) / means, np.arange(400))
     panel = features(X[:, None], 0)
     up = other.forecast(panel).probabilities[:, 0, 1]
     np.testing.assert_allclose(one.forecast(panel).mean[:, 0], (2 * up - 1) * np.abs(returns).mean(), rtol=1e-9, atol=1e-15)
@@ -68,9 +68,10 @@ def test_cutting_the_rows_changes_no_bit(model: str, classes: tuple[float, ...])
     X, weights = random.standard_normal((300, 2)), random.uniform(0.1, 2, 300)
     values = np.sign(np.round(X[:, 0])) if classes else 0.01 * X[:, 0]
     whole, parts = learner(model, classes), learner(model, classes)
-    whole.learn(X, values, weights)
+    known = np.arange(300)
+    whole.learn(X, values, weights, known)
     for begin, end in ((0, 1), (1, 1), (1, 170), (170, 300)):
-        parts.learn(X[begin:end], values[begin:end], weights[begin:end])
+        parts.learn(X[begin:end], values[begin:end], weights[begin:end], known[begin:end])
     assert parts.state() == whole.state()
 
 
@@ -84,7 +85,7 @@ def test_nothing_is_answered_before_the_first_row(model: str) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_returns_that_are_all_zero_are_forecast_as_zero(model: str) -> None:
     one = learner(model)
-    one.learn(np.random.default_rng(0).standard_normal((30, 2)), np.zeros(30), np.ones(30))
+    one.learn(np.random.default_rng(0).standard_normal((30, 2)), np.zeros(30), np.ones(30), np.arange(30))
     mean = one.forecast(features(np.zeros((1, 1, 2)), 0)).mean
     assert mean is not None and (np.isnan(mean) | (mean == 0.0)).all()
 
@@ -153,6 +154,8 @@ def test_changes_of_the_fit_are_kept() -> None:
     answer = np.sign(values[:, :, 0]) * np.where(np.arange(3000) < 1500, 1.0, -1.0)[:, None]
     model = forecaster("online-forest").fit(features(values, 0), labels(answer, (-1.0, 1.0)))
     assert any(change.drift and 1500 <= change.row < 1700 for change in model.changes)
+    # The answer of row t is known two bars after it opened.
+    assert all(change.known == (change.row + 2) * STEP for change in model.changes)
     assert forecaster("online-logistic").fit(features(values, 0), labels(answer, (-1.0, 1.0))).changes == ()
 
 

@@ -80,6 +80,8 @@ def test_the_forest_tells_when_the_rule_turned() -> None:
     turned = [change for change in strategy.changes if change.drift and 5990 <= change.row < 6400]
     assert len({change.tree for change in turned}) >= 7
     assert len(strategy.changes) > before and all(change.accuracy > 0.5 for change in turned)
+    assert all(market.known[2998] <= change.known <= market.known[3201] for change in turned if change.known is not None)
+    assert strategy.restore(strategy.state()).changes == strategy.changes and None not in [change.known for change in turned]
 
 
 def view(market: Market) -> View:

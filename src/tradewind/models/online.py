@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, Self, final
 
 import numpy as np
@@ -18,7 +19,7 @@ from tradewind.core.errors import NotFitted, StateError
 from tradewind.core.limits import whole
 from tradewind.core.settings import build, choose
 from tradewind.core.spaces import Real, Space, Whole
-from tradewind.core.types import Array, Features, Forecast, Labels, State
+from tradewind.core.types import Array, Features, Forecast, Labels, State, Times
 from tradewind.models.base import Forecaster
 from tradewind.models.online_forest import Change, ForestConfig, OnlineForest
 from tradewind.models.online_linear import OnlineLinear
@@ -71,20 +72,27 @@ class OnlineLearner:
         self._regresses = model == "linear"
         outputs = len(classes) or (1 if self._regresses else 2)
         self.model = choose(model, MODELS, "online model")(len(names), outputs, seed, settings)
-        # Of the returns learned: the weighted sum of their sizes, and the weights' sum. Of the classes: which were ever learned.
+        # Of the returns learned: the weighted sum of their sizes, and the weights' sum. Of the classes: which were ever learned. Of the
+        # changes in a forest: when the labels that brought them could be read.
         self._moves, self._met = np.zeros(2), np.zeros(len(classes), dtype=np.bool_)
+        self._when = np.zeros(0, dtype=np.int64)
 
     @property
     def changes(self) -> tuple[Change, ...]:
         """The warnings and drifts of a forest, in order; none for the linear models."""
-        return self.model.changes if isinstance(self.model, OnlineForest) else ()
+        if not isinstance(self.model, OnlineForest):
+            return ()
+        return tuple(replace(change, known=int(when)) for change, when in zip(self.model.changes, self._when, strict=True))
 
-    def learn(self, X: Array, values: Array, weights: Array) -> None:
-        """Learn rows (n, column) with label `values` (n,), in order, each `weights` (n,) times."""
+    def learn(self, X: Array, values: Array, weights: Array, known: Times) -> None:
+        """Learn rows (n, column) with label `values` (n,) that could be read at `known` (n,), in order, each `weights` (n,) times."""
         self._met |= np.isin(self.task.classes, values)
         if isinstance(self.model, OnlineForest):
             codes, shares = self._codes(values, weights)
+            before = self.model.rows
             self.model.learn(X, codes, shares)
+            found = self.model.changed[len(self._when) :] - before
+            self._when = np.concatenate([self._when, known[found]])
         elif self._regresses:
             wanted = values[:, None] == np.asarray(self.task.classes) if self.task.classes else values[:, None]
             self.model.learn(X, wanted.astype(np.float64), weights)
@@ -108,14 +116,15 @@ class OnlineLearner:
 
     def state(self) -> State:
         """All that it has learned, as data."""
-        return State({"task": self.task.state()}, {"moves": self._moves.copy(), "met": self._met.copy()}).nest("model", self.model.state())
+        arrays = {"moves": self._moves.copy(), "met": self._met.copy(), "when": self._when.copy()}
+        return State({"task": self.task.state()}, arrays).nest("model", self.model.state())
 
     def restore(self, state: State) -> Self:
         """Become what `state` describes. Raises StateError when it is of other inputs or classes."""
-        if Task.restore(state) != self.task or not {"moves", "met"} <= state.arrays.keys():
+        if Task.restore(state) != self.task or not {"moves", "met", "when"} <= state.arrays.keys():
             raise StateError("this state is of an online model with other inputs or classes; restore it into the one that saved it")
         self.model.restore(state.child("model"))
-        self._moves, self._met = state.arrays["moves"].copy(), state.arrays["met"].copy()
+        self._moves, self._met, self._when = (state.arrays[name].copy() for name in ("moves", "met", "when"))
         return self
 
     def _codes(self, values: Array, weights: Array) -> tuple[NDArray[np.int64], Array]:
@@ -153,7 +162,7 @@ class OnlineForecaster(Forecaster):
         rows = training_rows(X, y)
         learner = OnlineLearner(self.model, self.settings, self.seed, X.names, rows.task.classes)
         order = np.argsort(rows.known, kind="stable")
-        learner.learn(rows.X[order], y.values[rows.time, rows.symbol][order], rows.weights[order])
+        learner.learn(rows.X[order], y.values[rows.time, rows.symbol][order], rows.weights[order], rows.known[order])
         self._learner, self._until = learner, int(X.known[-1])
         return self
 
@@ -200,7 +209,7 @@ class OnlineForecaster(Forecaster):
                 order = np.argsort(y.known[low + time, symbol], kind="stable")
                 time, symbol = low + time[order], symbol[order]
                 taught_more = copy.deepcopy(learner)
-                taught_more.learn(X.values[time, symbol], y.values[time, symbol], np.ones(len(time)))
+                taught_more.learn(X.values[time, symbol], y.values[time, symbol], np.ones(len(time)), y.known[time, symbol])
                 row = taught_more.forecast(X[t : t + 1])
                 answers[t] = (row.mean if row.probabilities is None else row.probabilities)[0]  # type: ignore[index]
         return forecast

@@ -66,13 +66,15 @@ class ForestConfig:
 @final
 @dataclass(frozen=True)
 class Change:
-    """What a detector found: after `row` rows learned (counted from 0) tree `tree`, right in the fraction `accuracy` of those that it was
-    asked since it took its place, was warned of or, where `drift`, exchanged."""
+    """What a detector found at the `row`-th row learned, counted from 0: tree `tree`, right in the fraction `accuracy` of those that it was
+    asked since it took its place, was warned of or, where `drift`, exchanged. `known`: when the row's label could be read (UTC ns), where
+    that was told."""
 
     row: int
     tree: int
     drift: bool
     accuracy: float
+    known: int | None = None
 
 
 @final
@@ -112,6 +114,11 @@ class OnlineForest:
     def changes(self) -> tuple[Change, ...]:
         """Every warning and drift so far, in order."""
         return tuple(Change(int(row), int(tree), bool(kind == DRIFT), float(accuracy)) for row, tree, kind, accuracy in self._events)
+
+    @property
+    def changed(self) -> NDArray[np.int64]:
+        """(n,) the rows of `changes`."""
+        return self._events[:, 0].astype(np.int64)
 
     @property
     def accuracy(self) -> Array:

@@ -97,7 +97,7 @@ class Online(Strategy):
         self._fitted, self._current = self._learner(X.names, y.classes), None
         self.until = int(market.known[-1])
         time, symbol = _in_order(X, y, y.weights > 0)
-        self._fitted.learn(X.values[time, symbol], y.values[time, symbol], y.weights[time, symbol])
+        self._fitted.learn(X.values[time, symbol], y.values[time, symbol], y.weights[time, symbol], y.known[time, symbol])
         return self
 
     def decide(self, view: View) -> Target:
@@ -122,7 +122,7 @@ class Online(Strategy):
         for t in range(alone, len(market)):
             due = int(np.searchsorted(known, market.known[t], side="right"))
             if due > done:
-                learner.learn(inputs[done:due], values[done:due], np.ones(due - done))
+                learner.learn(inputs[done:due], values[done:due], np.ones(due - done), known[done:due])
                 done = due
             answers.append(learner.forecast(X[t : t + 1]))
         desired[first:] = self.policy.desired(_joined(answers))
@@ -166,7 +166,7 @@ class Online(Strategy):
                 count = len(market) - begin
                 X = self._live.rows(market, count) if count <= KEPT else compute(market, self.features)[begin:]
                 time, symbol = _in_order(X, y[begin:], due[begin:])
-                learner.learn(X.values[time, symbol], y.values[begin + time, symbol], np.ones(len(time)))
+                learner.learn(X.values[time, symbol], y.values[begin + time, symbol], np.ones(len(time)), y.known[begin + time, symbol])
         self._current, self._close = learner, market.close[-1].copy()
         self._place = {"count": len(market), "first": int(market.open_time[0]), "last": int(market.open_time[-1]), "known": now}
         return learner
