@@ -46,7 +46,7 @@ def test_wealth_is_the_published_one(market: str, name: str, expected: str) -> N
 
 def test_mean_reversion_on_the_new_york_exchange() -> None:
     assert final("nyse_o", "pamr") == pytest.approx(5.14e15, rel=0.001)  # Li et al. (2012), table 4
-    assert 1e16 < final("nyse_o", "olmar") < 1e17  # Li & Hoi (2012): 4.04e16; it hangs on the first days to a factor
+    assert 1e16 < final("nyse_o", "olmar") < 1e17  # Li & Hoi (2012) print 4.04e16
 
 
 def test_the_universal_portfolio_on_the_new_york_exchange() -> None:
