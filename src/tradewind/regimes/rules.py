@@ -8,7 +8,7 @@ the log close, F = `fast`, S = `slow` and soft(a) = 1 / (1 + exp(-a / `softness`
   (Moskowitz, Ooi & Pedersen 2012, https://doi.org/10.1016/j.jfineco.2011.11.003).
 - volatility = log of s(F), less its own long past: an exponential mean of log s(F) over `memory` bars.
 - depth = (highest price of the last S + F bars - x) / (long-past volatility sqrt S): the CMAX of Patel & Sarkar (1998,
-  https://doi.org/10.2469/faj.v54.n6.2231) in units of volatility.
+  https://papers.ssrn.com/sol3/papers.cfm?abstract_id=104848) in units of volatility.
 - breakout = soft(distance beyond the channel / s(F) - `thrust`) when the close leaves the channel of the S bars before it (Donchian's rule;
   Brock, Lakonishok & LeBaron 1992, https://doi.org/10.1111/j.1540-6261.1992.tb04681.x), times soft of how much narrower, in s(S) sqrt S,
   that channel is than the sqrt(8 / pi) of a random walk (Feller 1951, https://doi.org/10.1214/aoms/1177729589). It fades over `hold` bars
