@@ -17,7 +17,8 @@ chosen in hindsight. `fixed_share` weighs the members by what they earned alone;
 over stays of 20 bars or more, those that never get there counting as infinitely late. Intervals are of Student's t over seeds, 95 %.
 
 `bound` (hidden): the mix on paper against the best member less AdaHedge's bound over the ways and that over the members; `slack` above 0
-says that it holds. `step`: microseconds a bar of `Combiner.step`, training of the net included.
+says that it holds. `confidence`: by fifths, what was said, how often the mix then gained over 50 bars, in how many windows. `step`:
+microseconds a bar of `Combiner.step`, training of the net included.
 """
 
 from __future__ import annotations
@@ -42,14 +43,15 @@ COSTS = tw.Costs(fee_bps=10, slippage_bps=2)
 FITTED = 5_000
 RULES = ("slow trend", "against fast", "fast trend")
 LEAST_STAY = 20
+WINDOW = 50
+"""Bars that the confidence speaks of."""
 
 
 def tell(name: str, **figures: Any) -> None:
     """One JSON line."""
     rounded = {
-        k: [round(x, 4) for x in v] if isinstance(v, list) else round(v, 4) if isinstance(v, float) else v for k, v in figures.items()
-    }
-    print(json.dumps({"bench": name, **rounded}), flush=True)
+        k: [round(x, 4) if isinstance(x, float) else x for x in v] if isinstance(v, list) else round(v, 4) if isinstance(v, float) else v
+        for k, v in figures.items() } print(json.dumps({"bench": name, **rounded}), flush=True)
 
 
 def rules(market: tw.Market) -> list[Array]:
@@ -82,8 +84,23 @@ def bound(gained: Array, weights: Array) -> float:
     return 2.0 * math.sqrt(variance * count) + widest * (4.0 / 3.0 * count + 2.0)
 
 
-def one_seed(name: str, seed: int, bars: int, regime: str) -> tuple[dict[str, float], list[float]]:
-    """The figures of one market, and how late the weights were at each switch."""
+def forecasts(found: Combined, returns: Array) -> list[tuple[float, float]]:
+    """The confidence at the beginning of each window, and whether the mix gained in it on paper."""
+    gained = np.concatenate([[0.0], (found.weights[:-1] * returns[1:]).sum(axis=1)])
+    begins = range(WINDOW, len(gained) - WINDOW, WINDOW)
+    return [(float(found.confidence[t]), float(gained[t + 1 : t + 1 + WINDOW].sum() > 0)) for t in begins]
+
+
+def calibration(pairs: list[tuple[float, float]]) -> list[list[float]]:
+    """By fifths of the confidence from 0 to 1: what was said on average, how often it came true, and in how many windows."""
+    said, true = np.array(pairs).T
+    fifth = np.minimum((5 * said).astype(int), 4)
+    there = [fifth == k for k in range(5) if (fifth == k).any()]
+    return [[round(float(said[rows].mean()), 3), round(float(true[rows].mean()), 3), int(rows.sum())] for rows in there]
+
+
+def one_seed(name: str, seed: int, bars: int, regime: str) -> tuple[dict[str, float], list[float], list[tuple[float, float]]]:
+    """The figures of one market, how late the weights were at each switch, and what the confidence came to."""
     made = tw.synthetic.three_regimes(bars=FITTED + bars, seed=seed, observable=name == "switching")
     market, tested = made.market, made.market[FITTED:]
     states = made.oracle.states[FITTED:]
@@ -112,7 +129,7 @@ def one_seed(name: str, seed: int, bars: int, regime: str) -> tuple[dict[str, fl
     }
     if regime == "hmm":
         figures["told"] = accuracy(found, states)
-    return figures, lateness(found.weights, states)
+    return figures, lateness(found.weights, states), forecasts(found, returns)
 
 
 def slack(found: Combined, returns: Array) -> float:
@@ -143,12 +160,13 @@ def interval(values: list[float]) -> list[float]:
 
 def many_seeds(name: str, first: int, seeds: int, bars: int, regime: str) -> None:
     """One line a seed, and one over all."""
-    rows, late = [], []
+    rows, late, told = [], [], []
     for seed in range(first, first + seeds):
-        figures, lags = one_seed(name, seed, bars, regime)
+        figures, lags, pairs = one_seed(name, seed, bars, regime)
         tell(name, seed=seed, **figures, late_median=finite(float(np.median(lags))), switches=len(lags))
         rows.append(figures)
         late += lags
+        told += pairs
     over = {key: interval([row[key] for row in rows]) for key in rows[0]}
     rivals = ("best_member", "equal", "fixed_share", "fixed_share_plain")
     lead = {f"ahead_of_{rival}": interval([row["ensemble"] - row[rival] for row in rows]) for rival in rivals}
@@ -167,6 +185,7 @@ def many_seeds(name: str, first: int, seeds: int, bars: int, regime: str) -> Non
         **quantiles,
         within_20=within,
         switches=len(late),
+        confidence=calibration(told),
     )
 
 

@@ -95,6 +95,15 @@ def test_who_slept_through_part_of_a_window_is_no_answer() -> None:
     assert np.isfinite(predictor._answers[1:26, :2]).all()
 
 
+def test_an_interruption_leaves_open_questions_without_an_answer() -> None:
+    predictor, returns = Predictor(2, 1, 0, CONFIG), turns(60)
+    live(predictor, returns[:30])
+    predictor.interrupt()
+    live(predictor, returns[30:])
+    # Asked at bars 22 to 30, whose windows end after it; those before and after have theirs.
+    assert np.flatnonzero(np.isnan(predictor._answers[1:26, 0])).tolist() == [10, 11, 12, 13, 14]
+
+
 def test_same_seed_same_net_and_another_seed_another() -> None:
     returns = turns(300)
     first, again = live(Predictor(2, 1, 0, CONFIG), returns), live(Predictor(2, 1, 0, CONFIG), returns)

@@ -267,8 +267,8 @@ class Combiner:
         stretch begins: its first bar judges no decision. Raises StateError for a state of other sizes.
         """
         self._by_regime.restore(state.child("by_regime"))
-        self._gate.predictor.restore(state.child("gate").child("predictor"))
-        self._rows, self._awake = np.zeros_like(self._rows), np.zeros_like(self._awake)
+        self._gate.predictor.restore(state.child("gate").child("predictor")).interrupt()
+        self._rows, self._awake, self._charges = (np.zeros_like(each) for each in (self._rows, self._awake, self._charges))
         return self
 
 

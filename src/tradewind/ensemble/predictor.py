@@ -112,6 +112,10 @@ class Predictor:
         usual = float(np.sqrt(self._usual[0] / self._usual[1]))
         return lead / usual if usual > 0 else lead
 
+    def interrupt(self) -> None:
+        """The bars to come do not follow those lived through: questions whose window is not over are never answered."""
+        self._begun[:] = np.nan
+
     def _see(self, regime: Array, standing: Array) -> Array:
         """(member, input) what the net reads now."""
         describe_members(self._window, self._about)
