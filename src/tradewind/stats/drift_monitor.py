@@ -149,7 +149,8 @@ class DriftMonitor:
     def fit(self, features: ArrayLike, targets: ArrayLike | None = None, losses: ArrayLike | None = None) -> Self:
         """Take `features` (time, column) with `targets` (time,) and `losses` (time,) for what quiet times look like, and begin anew.
 
-        NaN is a missing value. Raises DataError for other shapes, infinite values, a column with fewer than two values, and fewer rows than a window.
+        NaN is a missing value. Raises DataError for other shapes, infinite values, a column with fewer than two values, and fewer rows
+        than a window.
         """
         panel = np.asarray(features, dtype=np.float64)
         if panel.ndim != 2 or panel.shape[1] != len(self.columns) or len(panel) < self.window:
