@@ -28,7 +28,7 @@ PRECISION: Final = 1e-12
 def risk_parity(covariance: ArrayLike, budgets: ArrayLike | None = None) -> Array:
     """(asset,) positive weights that sum to one and have `risk_shares` in proportion to `budgets` (asset,), equal where None.
 
-    The least of w'Cw / 2 - sum of b ln w, scaled: Spinu (2013), by the coordinate steps of Griveau-Billion et al. (2013), equation 9.
+    The least of w'Cw / 2 - sum of b ln w, scaled: Spinu (2013), by the coordinate steps of Griveau-Billion et al. (2013).
     Raises DataError for a `covariance` (asset, asset) that is not one or not positive definite, and budgets that are not positive.
     """
     matrix = checked_covariance(covariance)

@@ -32,7 +32,7 @@ class Shrunk:
 def ledoit_wolf(returns: ArrayLike) -> Shrunk:
     """The covariance of `returns` (time, asset), drawn towards the mean variance times the identity by the estimated best amount.
 
-    Rows with NaN are left out. Raises DataError for under two whole rows. Ledoit & Wolf (2004), section 3.3.
+    Rows with NaN are left out. Raises DataError for under two whole rows. Ledoit & Wolf (2004).
     """
     centred = _centred(returns)
     n, assets = centred.shape

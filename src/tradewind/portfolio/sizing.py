@@ -30,7 +30,7 @@ def kelly_fraction(mean: ArrayLike, variance: ArrayLike, n: ArrayLike = math.inf
     or broadcast to it, which is the shape of the answer. With standard error s = sqrt(variance / n) the fraction is multiplied by
     max(0, 1 - (s / mean)^2): nothing is staked on an edge smaller than its own error. `portion` of it is staked (.5 is half Kelly), `cap`
     is the most on either side. A mean that does not vary is staked up to the cap; NaN gives NaN. Raises DataError for a negative variance
-    or n. Kelly (1956), Thorp (2006), equation 7.3; Baker & McHale (2013), with the unbiased estimate of the squared edge.
+    or n. Kelly (1956), Thorp (2006); Baker & McHale (2013), with the unbiased estimate of the squared edge.
     """
     _stake(portion, cap)
     edge, spread, known = _shaped(mean=mean, variance=variance, n=n)
