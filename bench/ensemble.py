@@ -48,10 +48,14 @@ WINDOW = 50
 
 
 def tell(name: str, **figures: Any) -> None:
-    """One JSON line."""
-    rounded = {
-        k: [round(x, 4) if isinstance(x, float) else x for x in v] if isinstance(v, list) else round(v, 4) if isinstance(v, float) else v
-        for k, v in figures.items() } print(json.dumps({"bench": name, **rounded}), flush=True)
+    """One JSON line, numbers to four places."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return [plain(each) for each in value]
+        return round(value, 4) if isinstance(value, float) else value
+
+    print(json.dumps({"bench": name, **{key: plain(value) for key, value in figures.items()}}), flush=True)
 
 
 def rules(market: tw.Market) -> list[Array]:

@@ -268,7 +268,7 @@ class Combiner:
         """
         self._by_regime.restore(state.child("by_regime"))
         self._gate.predictor.restore(state.child("gate").child("predictor")).interrupt()
-        self._rows, self._awake, self._charges = (np.zeros_like(each) for each in (self._rows, self._awake, self._charges))
+        self._rows, self._awake, self._charges = np.zeros_like(self._rows), np.zeros_like(self._awake), np.zeros_like(self._charges)
         return self
 
 
