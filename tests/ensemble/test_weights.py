@@ -16,9 +16,19 @@ from tradewind.core.files import load_state, save_state
 from tradewind.core.types import Array
 from tradewind.ensemble import weights
 from tradewind.ensemble.experts import ExpertWeights, among
+from tradewind.portfolio.online_portfolio import online
 
 QUICK = settings(max_examples=40, deadline=None)
-RULES = [("hedge", {"eta": 0.3}), ("hedge", {}), ("adahedge", {}), ("fixed-share", {}), ("boa", {}), ("follow-the-leader", {})]
+RULES = [
+    ("hedge", {"eta": 0.3}),
+    ("hedge", {}),
+    ("adahedge", {}),
+    ("fixed-share", {}),
+    ("boa", {}),
+    ("eg", {}),
+    ("ons", {}),
+    ("follow-the-leader", {}),
+]
 
 
 @st.composite
@@ -220,6 +230,19 @@ def test_the_wealth_of_the_bayes_mixture_is_the_mean_of_the_experts_wealth(seed:
     np.testing.assert_allclose(np.cumprod((held * growth).sum(axis=1)), np.cumprod(growth, axis=0).mean(axis=1), rtol=1e-11)
 
 
+@pytest.mark.parametrize(("name", "chosen"), [("eg", {"eta": 0.3}), ("ons", {"delta": 0.5, "beta": 2.0})])
+def test_rules_that_compete_with_the_best_mix_are_the_online_portfolios(name: str, chosen: dict[str, float]) -> None:
+    """Whose wealth, bounds and reference values tests/portfolio/test_online_portfolio.py has."""
+    relatives = np.exp(np.random.default_rng(4).normal(0.0, 0.05, (150, 4)))
+    np.testing.assert_allclose(weights.run(name, 1.0 - relatives, **chosen), online(relatives, name, **chosen), atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["eg", "ons"])
+def test_a_loss_of_everything_has_no_logarithm(name: str) -> None:
+    with pytest.raises(DataError, match=r"expert 1 lost 1; .* needs losses below 1"):
+        weights.make(name, 2).update([0.0, 1.0])
+
+
 # -- invariances ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["adahedge", "boa", "fixed-share"])
 @QUICK
@@ -242,6 +265,7 @@ def test_any_scale_will_do(name: str) -> None:
 @QUICK
 @given(losses=tables(rows=60))
 def test_weights_are_a_distribution_that_the_future_does_not_touch(name: str, chosen: dict[str, float], losses: Array) -> None:
+    losses = 0.9 * losses  # eg and ons take returns with their sign turned, which are below 1
     held = weights.run(name, losses, **chosen)
     assert (held >= 0).all()
     np.testing.assert_allclose(held.sum(axis=1), 1.0, rtol=1e-12)
@@ -256,7 +280,7 @@ def test_weights_are_a_distribution_that_the_future_does_not_touch(name: str, ch
 @pytest.mark.parametrize(("name", "chosen"), RULES)
 def test_sleepers_get_nothing_and_nan_is_sleep(name: str, chosen: dict[str, float]) -> None:
     random = np.random.default_rng(9)
-    losses, awake = random.random((300, 5)), random.random((300, 5)) > 0.4
+    losses, awake = 0.9 * random.random((300, 5)), random.random((300, 5)) > 0.4
     awake[40] = False
     held = weights.run(name, losses, awake, **chosen)
     assert (held[~awake] == 0).all()
@@ -301,7 +325,7 @@ def test_among_shares_between_those_awake() -> None:
 @pytest.mark.parametrize(("name", "chosen"), RULES)
 def test_stream_saved_and_restored_is_the_batch_to_the_bit(name: str, chosen: dict[str, float], tmp_path: object) -> None:
     random = np.random.default_rng(17)
-    losses, awake = random.normal(size=(120, 3)), random.random((120, 3)) > 0.2
+    losses, awake = 0.2 * random.normal(size=(120, 3)), random.random((120, 3)) > 0.2
     batch = weights.run(name, losses, awake, **chosen)
     stream = weights.make(name, 3, **chosen)
     for t, row in enumerate(losses):
@@ -323,7 +347,7 @@ def test_what_is_handed_out_is_a_copy() -> None:
 
 @pytest.mark.parametrize(("name", "chosen"), RULES)
 def test_an_update_takes_microseconds(name: str, chosen: dict[str, float]) -> None:
-    stream, rows = weights.make(name, 10, **chosen), np.random.default_rng(0).random((500, 10))
+    stream, rows = weights.make(name, 10, **chosen), 0.9 * np.random.default_rng(0).random((500, 10))
     stream.update(rows[0])
     best = math.inf
     for _ in range(5):
@@ -331,12 +355,12 @@ def test_an_update_takes_microseconds(name: str, chosen: dict[str, float]) -> No
         for row in rows:
             stream.update(row)
         best = min(best, (time.perf_counter() - begun) / len(rows))
-    assert best < 50e-6
+    assert best < (1e-3 if name == "ons" else 50e-6)
 
 
 # -- faults -----------------------------------------------------------------------------------------------------------
 def test_unknown_words_are_answered_with_the_nearest() -> None:
-    assert weights.names() == ["hedge", "adahedge", "fixed-share", "boa", "follow-the-leader"]
+    assert weights.names() == ["hedge", "adahedge", "fixed-share", "boa", "eg", "ons", "follow-the-leader"]
     with pytest.raises(SettingsError, match="did you mean 'adahedge'"):
         weights.make("adahege", 3)
     with pytest.raises(SettingsError, match="did you mean 'alpha'"):

@@ -1,7 +1,7 @@
 """Expert weights by name: `make` for a stream, `run` for a history.
 
-Each rule stands beside its paper and its bound in a file of its own: hedge, adahedge, fixed_share, boa, leader. `run` is the loop over
-`update`, so a stream and a history agree to the bit.
+Each rule stands beside its paper and its bound in a file of its own: hedge, adahedge, fixed_share, boa, expert_gradient, expert_newton,
+leader. `run` is the loop over `update`, so a stream and a history agree to the bit.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _HOMES: Final = {
     "adahedge": "adahedge:AdaHedge",
     "fixed-share": "fixed_share:FixedShare",
     "boa": "boa:BOA",
+    "eg": "expert_gradient:ExpertGradient",
+    "ons": "expert_newton:ExpertNewton",
     "follow-the-leader": "leader:FollowTheLeader",
 }
 
