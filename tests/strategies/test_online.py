@@ -15,7 +15,7 @@ from tradewind.core.types import View
 from tradewind.engine import backtest, targets, walk
 from tradewind.simulate.account import Book
 from tradewind.simulate.costs import Costs
-from tradewind.strategies import online
+from tradewind.strategies import online, registry
 from tradewind.strategies.online import Online
 
 from .markets import behaves, flat, gappy, panel, same
@@ -184,6 +184,14 @@ def test_a_forest_draws_from_the_seed() -> None:
         strategy.reseed(seed)
         decided.append(strategy.fit(market[:200]).decide_all(market).tobytes())
     assert decided[0] == decided[1] != decided[2]
+
+
+def test_what_may_be_tuned_are_its_models_and_its_policys_settings() -> None:
+    for model in MODELS:
+        space = registry.space("online", model=model)
+        assert set(space) == {"model_settings", "policy"}
+        for name, choice in space["model_settings"].items():
+            tw.strategy("online", model=model, model_settings={name: choice.low})
 
 
 # -- words and faults ---------------------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ class _Entry:
 
 
 _FORECASTING: Final = "forecasting:Forecasting"
+_ONLINE: Final = "online:Online"
 _AGENT: Final = "agent:AgentStrategy"
 _PATIENCE: Final = {"learning_rate": 1e-3, "discount": 0.95}
 """What a position is worth lies within tens of bars, and a fit is short."""
@@ -137,7 +138,7 @@ _TABLE: Final[dict[str, _Entry]] = {
     ),
     "regime-gate": _Entry("regime_gate:RegimeGate", "another strategy, held only in the regimes that it is meant for"),
     "by-regime": _Entry("by_regime:ByRegime", "a strategy for each regime, weighted by how probable the regime is"),
-    "online": _Entry("online:Online", "a model that goes on learning, bar by bar, from every label as it becomes known"),
+    "online": _Entry(_ONLINE, "a model that goes on learning, bar by bar, from every label as it becomes known"),
     "mix": _Entry("mix:Mix", "the mean of other strategies, each with its own paper book"),
     "ensemble": _Entry(
         "tradewind.ensemble.ensemble:Ensemble",
@@ -180,21 +181,24 @@ def space(name: str, **settings: Any) -> Space:
     the space of its forecaster and that of its policy. Empty when there is nothing to tune; raises SettingsError for an unknown name.
     """
     entry = _Entry(load(name), name) if ":" in name else choose(name, _TABLE, "strategy")
+    merged = _merged(entry.preset, settings)
     if entry.home == _FORECASTING:
-        return _forecasting_space(_merged(entry.preset, settings))
+        return _learning_space(merged.get("forecaster", "logistic"), "forecaster_settings", merged)
+    if entry.home == _ONLINE:
+        return _learning_space(f"online-{merged.get('model', 'forest')}", "model_settings", merged)
     if not isinstance(entry.home, str):
         return cast(Space, getattr(entry.home, "space", {}))
     return cast(Space, getattr(entry.module(), "SPACES", {}).get(name, {}))
 
 
-def _forecasting_space(settings: Mapping[str, Any]) -> Space:
+def _learning_space(learner: Any, part: str, settings: Mapping[str, Any]) -> Space:
+    """The space of a strategy's forecaster, whose settings are in `part` of its own, and of its policy."""
     from tradewind.models import registry as models
     from tradewind.strategies.policy import SPACES
 
     kind = "return" if settings.get("label") in ("horizon-return", "multi-horizon") else "classes"
-    learner = settings.get("forecaster", "logistic")
     found = models.space(learner) if isinstance(learner, str) else getattr(learner, "space", {})
-    return {**({"forecaster_settings": found} if found else {}), "policy": SPACES[kind]}
+    return {**({part: found} if found else {}), "policy": SPACES[kind]}
 
 
 def names() -> list[str]:
