@@ -201,6 +201,8 @@ def test_too_few_members_are_refused_and_too_few_awake_are_flat() -> None:
 def test_a_top_without_a_bound_is_refused() -> None:
     with pytest.raises(SettingsError, match="adahedge and boa have a bound"):
         combiner(3, mixing="follow-the-leader")
+    with pytest.raises(SettingsError, match="expert_weights is 'ons', which takes returns as they are"):
+        combiner(3, expert_weights="ons")
     with pytest.raises(SettingsError, match="did you mean 'fixed-share'"):
         combiner(3, expert_weights="fixed-shar")
     assert walked(combiner(3, mixing="boa"), np.zeros((3, 3)))[-1].trust.sum() == pytest.approx(1.0)

@@ -57,6 +57,7 @@ WAYS: Final = ("equal", "experts", "leader", "regimes", "gate")
 
 _RIVALS: Final = [WAYS.index(rival) for rival in RIVALS]
 _SCALE_FREE: Final = ("adahedge", "boa")
+_OF_WEALTH: Final = ("eg", "ons")
 _BASIS_POINT: Final = 1e-4
 _SPREAD_BARS: Final = 50.0
 _YEAR_OF_HOURS: Final = 8760.0
@@ -128,6 +129,8 @@ class Combiner:
         least = config.min_diversification_agents
         require(len(members) >= least, f"{len(members)} members, the config asks for {least} or more; add members or lower {least}")
         require(config.mixing in _SCALE_FREE, f"mixing is {config.mixing!r}; {' and '.join(_SCALE_FREE)} have a bound whatever the scale")
+        scaled = f"expert_weights is {config.expert_weights!r}, which takes returns as they are, and here they are scaled; take another"
+        require(config.expert_weights not in _OF_WEALTH, scaled)
         self.config, self.members, self.symbols, self.regimes = config, tuple(members), tuple(symbols), tuple(regimes)
         self.periods_per_year = periods_per_year
         paid = costs if costs is not None else Costs()
