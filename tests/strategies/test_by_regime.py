@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 import tradewind as tw
 from tradewind.core.errors import SettingsError, StateError
+from tradewind.core.types import Portfolio, View
 from tradewind.engine import backtest
+from tradewind.simulate.account import Book
 from tradewind.simulate.costs import Costs
 from tradewind.strategies.by_regime import ByRegime, shares
 from tradewind.strategies.momentum import Momentum
@@ -90,6 +92,23 @@ def test_regimes_without_a_member_are_cash_and_bars_without_a_regime_are_the_def
     nobody = two(members={"bull": "hold", "default": FAST}, band=0.0, history=0).fit(market)
     no_regime = telling(silent, np.nan)
     same(nobody.decide_all(no_regime)[6:], Momentum(5).decide_all(silent)[6:])
+
+
+def test_it_says_why() -> None:
+    market = telling(gappy(bars=200, symbols=1, missing=0.0)[50:], 0.3)
+    made = two(members={"bull": FAST, "default": SLOW}, history=0).fit(market)
+    last, now = len(market) - 1, int(market.known[-1])
+    said = made.explain(View(market, now, Book(market.symbols).portfolio()), 0)
+    fast, slow = (float(Momentum(bars).decide_all(market)[last, 0]) for bars in (5, 30))
+    assert said.words == (
+        "Most probable: bear 70.0%, bull 30.0%.",
+        f"The member of bull has the share 30.0% and stands for {fast:+.4f} of equity.",
+        f"The member of default has the share 70.0% and stands for {slow:+.4f} of equity.",
+        f"That is {0.3 * fast + 0.7 * slow:+.4f} together.",
+    )
+    assert said.values["share of bull"] == pytest.approx(0.3)
+    near = Portfolio(np.array([0.3 * fast + 0.7 * slow + 0.01]), np.zeros(1), 1.0, 1.0)
+    assert made.explain(View(market, now, near), 0).words[-1].startswith("That is too near to what is held")
 
 
 def test_a_band_keeps_small_changes_from_trading() -> None:

@@ -8,7 +8,9 @@ from hypothesis.extra.numpy import arrays
 
 import tradewind as tw
 from tradewind.core.errors import NotFitted, SettingsError, StateError
+from tradewind.core.types import View
 from tradewind.engine import backtest
+from tradewind.simulate.account import Book
 from tradewind.simulate.costs import Costs
 from tradewind.strategies.momentum import Momentum
 from tradewind.strategies.regime_gate import RegimeGate, gate
@@ -95,6 +97,27 @@ def test_the_gate_costs_no_more_than_it_says() -> None:
     earned = backtest(made, market, Costs(fee_bps=0, slippage_bps=0))
     # Decided when the second high volume is in, filled one bar later; sold likewise.
     assert earned.equity[-1] == pytest.approx(market.open[152, 0] / market.open[52, 0], rel=1e-12)
+
+
+def test_it_says_why() -> None:
+    market = telling(gappy(bars=200, symbols=1, missing=0.0)[50:110], np.repeat([0.8, 0.55, 0.2], 20)[:, None])
+    made = bull(threshold=0.6, hysteresis=0.1).fit(market)
+    book = Book(market.symbols).portfolio()
+
+    def why(row: int) -> tuple[str, ...]:
+        return made.explain(View(market[: row + 1], int(market.known[row]), book), 0).words
+
+    assert why(19)[:2] == ("The probability of bull is 80.0%.", "The gate, which opens over 60.0% and closes at 50.0%, is open.")
+    assert why(19)[2].startswith("The member stands for ")
+    assert why(35)[:2] == ("The probability of bull is 55.0%.", "The gate, which opens over 60.0% and closes at 50.0%, is open.")
+    assert why(50) == (
+        "The probability of bull is 20.0%.", "The gate, which opens over 60.0% and closes at 50.0%, is closed.", "So nothing is held.",
+    )  # fmt: skip
+    kept = bull(member="hold").fit(market)
+    kept.decide(View(market[:19], int(market.known[18]), book))
+    assert (
+        kept.explain(View(market[:20], int(market.known[19]), book), 0).words[2] == "The member keeps what it holds, and so does the gate."
+    )
 
 
 def test_fit_and_seeds_reach_the_parts() -> None:

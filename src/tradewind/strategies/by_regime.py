@@ -23,6 +23,7 @@ from tradewind.regimes.base import RegimeFilter
 from tradewind.strategies.base import Strategy
 from tradewind.strategies.detecting import Detecting
 from tradewind.strategies.paper import Paper, member, positions
+from tradewind.strategies.reason import Reason
 
 if TYPE_CHECKING:
     from tradewind.simulate.account import Book
@@ -111,6 +112,26 @@ class ByRegime(Strategy):
         inside = np.abs(desired - view.portfolio.weights) < self.band / len(desired)
         return Target(np.where(inside, np.nan, desired))
 
+    def explain(self, view: View, symbol: int) -> Reason:
+        """Why `decide(view)` asks for what it asks of the symbol in column `symbol`."""
+        target = float(self.decide(view).weights[symbol])
+        wanted, held = self._paper.decide(view)
+        weights = self._weights(self._detecting.row[None])[0, symbol]
+        likely = zip(self._detecting.names, self._detecting.row[symbol].tolist(), strict=True)
+        told = ", ".join(f"{name} {p:.1%}" for name, p in sorted(likely, key=lambda pair: -pair[1])[:3])
+        known = not np.isnan(self._detecting.row[symbol]).any()
+        words = [f"Most probable: {told}." if known else "The detector has no answer at this bar."]
+        stands = positions(wanted, held)[:, symbol]
+        words += [
+            f"The member of {regime} has the share {share:.1%} and stands for {stand:+.4f} of equity."
+            for regime, share, stand in zip(self.regimes, weights.tolist(), stands.tolist(), strict=True)
+            if share > 0.0
+        ]
+        now = float(view.portfolio.weights[symbol])
+        end = f"That is {target:+.4f} together." if target == target else f"That is too near to what is held, {now:+.4f}: it is kept."
+        shares_of = {f"share of {regime}": share for regime, share in zip(self.regimes, weights.tolist(), strict=True)}
+        return Reason((*words, end), {**shares_of, "held": now, "target": target})
+
     def decide_all(self, market: Market, book: Book | None = None, start: int = 0) -> Targets:
         from tradewind.simulate.account import walk_band
 
@@ -136,10 +157,14 @@ class ByRegime(Strategy):
 
     def _desired(self, probabilities: Array, wanted: Array, held: Array, close: Array) -> Targets:
         """(time, symbol) what the members stand for, (member, time, symbol) twice, weighted; NaN, keep, where a symbol has no bar."""
-        default = self.regimes.index(DEFAULT) if DEFAULT in self.regimes else -1
-        serves = tuple(self.regimes.index(regime) if regime in self.regimes else default for regime in self._detecting.names)
-        weights = shares(probabilities, serves, len(self.regimes), default, self.blend)
+        weights = self._weights(probabilities)
         stands, desired = positions(wanted, held), np.zeros(close.shape)
         for place in range(len(self.regimes)):
             desired += weights[:, :, place] * stands[place]
         return np.where(np.isnan(close), np.nan, desired)
+
+    def _weights(self, probabilities: Array) -> Array:
+        """(time, symbol, member) what each counts."""
+        default = self.regimes.index(DEFAULT) if DEFAULT in self.regimes else -1
+        serves = tuple(self.regimes.index(regime) if regime in self.regimes else default for regime in self._detecting.names)
+        return shares(probabilities, serves, len(self.regimes), default, self.blend)

@@ -23,6 +23,7 @@ from tradewind.regimes.base import RegimeFilter
 from tradewind.strategies.base import Strategy
 from tradewind.strategies.detecting import Detecting
 from tradewind.strategies.paper import Paper, member, positions
+from tradewind.strategies.reason import Reason
 
 if TYPE_CHECKING:
     from tradewind.simulate.account import Book
@@ -110,6 +111,25 @@ class RegimeGate(Strategy):
             self._before, self._open = np.vstack([was, states])[-2:]
         fresh = ~self._before | self._paper.opening
         return Target(_through(self._open, fresh, wanted[0], held[0]))
+
+    def explain(self, view: View, symbol: int) -> Reason:
+        """Why `decide(view)` asks for what it asks of the symbol in column `symbol`."""
+        target = float(self.decide(view).weights[symbol])
+        probability = float(self._probability(self._detecting.row[None])[0, symbol])
+        words = [
+            f"The probability of {', '.join(self.regimes)} is {probability:.1%}."
+            if probability == probability
+            else "The detector has no answer at this bar, so the gate stays as it was.",
+            f"The gate, which opens over {self.threshold:.1%} and closes at {self.threshold - self.hysteresis:.1%}, is "
+            f"{'open' if self._open[symbol] else 'closed'}.",
+        ]
+        if not self._open[symbol]:
+            words.append("So nothing is held.")
+        elif target == target:
+            words.append(f"The member stands for {target:+.4f} of equity on its own account.")
+        else:
+            words.append("The member keeps what it holds, and so does the gate.")
+        return Reason(tuple(words), {"probability": probability, "target": target})
 
     def decide_all(self, market: Market, book: Book | None = None, start: int = 0) -> Targets:
         first = max(start, self.warmup - 1)
