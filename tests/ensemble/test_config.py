@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ def test_defaults_are_the_published_ones() -> None:
         ({"meta_learning_enabled": 1}, "meta_learning_enabled is 1; it is true or false"),
         ({"expert_weights": 3}, "name of tw.ensemble.weights"),
         ({"regime": 7}, "name of a detector, or None"),
+        ({"regime": None, "regime_settings": {"states": 3}}, "empty where there is none"),
         ({"volatility_target": -1.0}, "volatility_target"),
         ({"agent_history_features": 21}, "there are 20"),
         ({"meta_lookback": 100}, "fewer than four windows of 50"),
@@ -49,6 +51,9 @@ def test_a_short_memory_is_fine_without_a_net() -> None:
 def test_it_goes_through_plain_data() -> None:
     config = EnsembleConfig(max_agent_weight=0.5, regime=None, volatility_target=0.2)
     assert EnsembleConfig.from_dict(config.to_dict()) == config
+    told = EnsembleConfig(regime="hmm", regime_settings={"states": 3, "inputs": ["return", "range"]})
+    assert told.regime_settings == {"states": 3, "inputs": ("return", "range")}
+    assert EnsembleConfig.from_dict(json.loads(json.dumps(told.to_dict()))) == told
     assert config.changed({"band": 0.1}).band == 0.1
     with pytest.raises(SettingsError, match="did you mean 'weight_temperature'"):
         config.changed({"weight_temprature": 1.0})

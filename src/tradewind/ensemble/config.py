@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self, final
 
+from tradewind.core.catalogue import tuples
 from tradewind.core.limits import fraction, number, whole
 from tradewind.core.settings import build, require
 
@@ -96,6 +97,7 @@ class EnsembleConfig:
             isinstance(self.regime_settings, Mapping) and (self.regime is not None or not self.regime_settings),
             f"regime_settings is {self.regime_settings!r}; it is a mapping of the settings of a detector, empty where there is none",
         )
+        object.__setattr__(self, "regime_settings", tuples(self.regime_settings))
         self._check_together()
 
     def _check_together(self) -> None:
