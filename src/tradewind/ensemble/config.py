@@ -34,7 +34,7 @@ class EnsembleConfig:
 
     The learned gate: with `meta_learning_enabled`, a net learns every `meta_training_frequency` bars to predict each member's return over
     the next `performance_prediction_window` bars from `agent_history_features` numbers about its past. It counts only while its weights
-    have been better than the expert weights out of sample by `gate_threshold` standard errors.
+    have been better out of sample than the expert weights, and than the regime's alone, by `gate_threshold` standard errors.
 
     Size: with `kelly_criterion_enabled` the whole is scaled down to the Kelly fraction of its own record, and with `volatility_target`
     (annual) to that volatility; gross exposure never exceeds `max_position_risk`. A weight closer than `band` to what is held is left
