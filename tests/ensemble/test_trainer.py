@@ -99,7 +99,6 @@ def test_what_comes_after_the_holdout_began_changes_no_episode(tmp_path: Path) -
 
 def test_the_trained_ensemble_is_the_one_that_was_judged(trained: Training, home: Path) -> None:
     again = trainer(home)
-    again.train(episodes=6)
     ensemble = again.ensemble
     decided = targets(ensemble, MARKET, Book(MARKET.symbols, ensemble.costs), start=TRAINED)
     np.testing.assert_array_equal(decided[TRAINED:], trained.out_of_sample.account.targets)

@@ -263,6 +263,7 @@ class Trainer:
     @property
     def ensemble(self) -> Ensemble:
         """The trained ensemble: members fitted on all but the holdout, weights that begin with what the episodes taught."""
+        self._take_up()
         return copy.deepcopy(self._fitted).restore(self._fitted.state().nest("learned", self._taught().state()))
 
     def _taught(self, episodes: bool = True) -> Combiner:
