@@ -31,6 +31,7 @@ same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self, final
@@ -176,9 +177,11 @@ class Combiner:
 
     def _spread_of(self, earned: Array, lived: NDArray[np.bool_]) -> float:
         """The root of the exponential mean of the members' variance in a bar, this bar's included; 1 while nothing ever differed."""
-        apart = earned[lived] - earned[lived].mean()
-        self._spread += (np.array([float((apart * apart).mean()), 1.0]) - self._spread) / _SPREAD_BARS
-        return float(np.sqrt(self._spread[0] / self._spread[1])) if self._spread[0] > 0 else 1.0
+        count = int(lived.sum())
+        apart = np.where(lived, earned - float(earned.sum()) / count, 0.0)
+        self._spread[0] += (float((apart * apart).sum()) / count - self._spread[0]) / _SPREAD_BARS
+        self._spread[1] += (1.0 - self._spread[1]) / _SPREAD_BARS
+        return math.sqrt(self._spread[0] / self._spread[1]) if self._spread[0] > 0 else 1.0
 
     # -- deciding ------------------------------------------------------------------------------------------------------
     def _decide(self, regime: Array, awake: NDArray[np.bool_], positions: Array) -> Decision:

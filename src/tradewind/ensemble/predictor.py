@@ -15,11 +15,13 @@ says nothing about its future, which is the rule in markets: then it predicts no
 
 from __future__ import annotations
 
+import math
 from typing import Final, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tradewind.core.compiled import kernel
 from tradewind.core.errors import StateError
 from tradewind.core.seeds import generator
 from tradewind.core.types import Array, State
@@ -37,6 +39,45 @@ QUESTIONS: Final = 5
 _SMOOTH: Final = (0.9, 0.999)
 _CLIP: Final = 4.0
 _ARRAYS: Final = ("window", "moves", "before", "asked", "answers", "begun", "total", "apart", "usual", "net", "momentum", "counts")
+
+
+@kernel
+def _centre(values: Array, awake: NDArray[np.bool_]) -> float:
+    """Take from the `values` (member,) of those awake, one at least, their mean, put 0 for the others, and return the mean square."""
+    total, squares, count = 0.0, 0.0, 0
+    for i in range(len(values)):
+        if awake[i]:
+            total += values[i]
+            count += 1
+    for i in range(len(values)):
+        values[i] = values[i] - total / count if awake[i] else 0.0
+        squares += values[i] ** 2
+    return squares / count
+
+
+@kernel
+def _live(
+    earned: Array, lived: NDArray[np.bool_], positions: Array, move: float,
+    window: Array, moves: Array, before: Array, total: Array, begun: Array, apart: Array,
+) -> None:  # fmt: skip
+    """One bar into what is remembered; the question of one who did not live it is lost."""
+    window[:-1], moves[:-1] = window[1:].copy(), moves[1:].copy()
+    moves[-1] = move
+    for i in range(len(earned)):
+        net, gross, traded = 0.0, 0.0, 0.0
+        for s in range(positions.shape[1]):
+            net += positions[i, s]
+            gross += abs(positions[i, s])
+            traded += abs(positions[i, s] - before[i, s])
+            before[i, s] = positions[i, s]
+        window[-1, i, 0], window[-1, i, 1], window[-1, i, 2], window[-1, i, 3] = earned[i], net, gross, traded
+        total[i] += earned[i]
+        if not lived[i]:
+            begun[:, i] = np.nan
+    if lived.any():
+        squares = _centre(earned.copy(), lived)
+        apart[0] += (squares - apart[0]) / len(window)
+        apart[1] += (1.0 - apart[1]) / len(window)
 
 
 @final
@@ -73,18 +114,7 @@ class Predictor:
         they stand for at its close, and the mean `move` of the symbols over it. Answers the question whose window is over, and trains in
         time.
         """
-        for memory in (self._window, self._moves):
-            memory[:-1] = memory[1:]
-        row = self._window[-1]
-        row[:, 0], row[:, 1], row[:, 2] = earned, positions.sum(axis=1), np.abs(positions).sum(axis=1)
-        row[:, 3] = np.abs(positions - self._before).sum(axis=1)
-        self._moves[-1], self._before = move, positions.copy()
-        self._total += earned
-        if not lived.all():
-            self._begun[:, ~lived] = np.nan
-        if lived.any():
-            ahead = earned[lived] - earned[lived].mean()
-            self._apart += (np.array([float((ahead * ahead).mean()), 1.0]) - self._apart) / self.width
+        _live(earned, lived, positions, move, self._window, self._moves, self._before, self._total, self._begun, self._apart)
         self._counts[0] += 1
         bars = int(self._counts[0])
         if bars > self.width and (bars - self.width) % self.stride == 0:
@@ -106,10 +136,11 @@ class Predictor:
             self._begun[slot] = np.where(awake, self._total, np.nan)
         if not self.trained or not awake.any():
             return np.zeros(len(awake))
-        said, _ = _forward(self._net, seen)
-        lead = np.where(awake, said - said[awake].mean(), 0.0)
-        self._usual += (np.array([float((lead[awake] ** 2).mean()), 1.0]) - self._usual) / self.width
-        usual = float(np.sqrt(self._usual[0] / self._usual[1]))
+        lead, _ = _forward(self._net, seen)
+        mean_square = _centre(lead, awake)
+        self._usual[0] += (mean_square - self._usual[0]) / self.width
+        self._usual[1] += (1.0 - self._usual[1]) / self.width
+        usual = math.sqrt(self._usual[0] / self._usual[1])
         return lead / usual if usual > 0 else lead
 
     def interrupt(self) -> None:
@@ -122,8 +153,8 @@ class Predictor:
         describe_market(self._moves, self._market)
         seen, n = np.empty((len(standing), self.inputs)), self.features
         seen[:, :n] = self._about[:, :n]
-        seen[:, n] = np.clip(standing, -_CLIP, _CLIP)
-        seen[:, n + 1 : n + 1 + len(regime)] = np.nan_to_num(regime)
+        seen[:, n] = np.minimum(np.maximum(standing, -_CLIP), _CLIP)
+        seen[:, n + 1 : n + 1 + len(regime)] = np.where(np.isnan(regime), 0.0, regime)
         seen[:, n + 1 + len(regime) :] = self._market
         return seen
 
