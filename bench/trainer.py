@@ -1,7 +1,9 @@
 """What training an ensemble in episodes is worth: the holdout's Sharpe ratio after it, after one pass, and untrained.
 
-python bench/trainer.py [episodes]: a JSON line for each bundled market, preset and seed. The best episode is a selection; it stands beside
-them to show by how much it flatters.
+    python bench/trainer.py [episodes] [market ...]
+
+A JSON line for each market, preset and seed: the bundled ones, and `switching`, three regimes told apart by volatility in which each of
+three members earns in one and loses in the others. The best episode is a selection; it stands beside them to show by how much it flatters.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from tempfile import mkdtemp
+from typing import Any, final
 
 import numpy as np
 
@@ -20,10 +23,36 @@ CLOCK = SystemClock()
 MEMBERS = ("momentum", "ema-cross", "rsi-reversal", "bollinger-reversal", "logistic")
 
 
+@final
+class Against(tw.Strategy):
+    """The other side of the sign of the last two bars' return."""
+
+    def decide(self, view: tw.View) -> tw.Target:
+        close = view.market.close
+        return tw.Target(-np.sign(close[-1] / close[-3] - 1.0) if len(close) > 2 else np.zeros(close.shape[1]))
+
+    def decide_all(self, market: tw.Market, book: object = None, start: int = 0) -> np.ndarray:
+        wanted = np.zeros(market.close.shape)
+        wanted[2:] = -np.sign(market.close[2:] / market.close[:-2] - 1.0)
+        return wanted
+
+
+SUITED = (("momentum", {"lookback": 24}), Against(), ("momentum", {"lookback": 2}))
+HIDDEN_MARKOV = {"regime": "hmm", "regime_settings": {"states": 3, "inputs": ("return", "range")}}
+
+
+def course(name: str, preset: str, seed: int) -> dict[str, Any]:
+    """The settings of a trainer on a market."""
+    if name == "switching":
+        market = tw.synthetic.three_regimes(bars=20_000, seed=seed).market
+        return {"config": ensemble.preset("custom", **HIDDEN_MARKOV), "market": market, "members": SUITED}
+    return {"config": preset, "market": tw.data.sample(name), "members": MEMBERS}
+
+
 def measure(sample: str, preset: str, seed: int, episodes: int) -> dict[str, object]:
     """One training on one market."""
     begun = CLOCK.monotonic()
-    trainer = ensemble.Trainer(preset, mkdtemp(), market=tw.data.sample(sample), members=MEMBERS, episode_bars=500, seed=seed)
+    trainer = ensemble.Trainer(save_dir=mkdtemp(), **course(sample, preset, seed), episode_bars=500, seed=seed)
     training = trainer.train(episodes=episodes)
     found: dict[str, object] = {"bench": "trainer", "market": sample, "preset": preset, "seed": seed, "episodes": episodes}
     for name in ("out_of_sample", "one_pass", "untrained"):
@@ -41,7 +70,8 @@ def measure(sample: str, preset: str, seed: int, episodes: int) -> dict[str, obj
 
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    for market in ("us-daily", "btc-1d", "btc-15m"):
-        for chosen in ("balanced", "aggressive"):
-            for number in (0, 1, 2) if chosen == "balanced" else (0,):
+    for market in sys.argv[2:] or ("us-daily", "btc-1d", "btc-15m", "switching"):
+        presets = ("custom",) if market == "switching" else ("balanced", "aggressive")
+        for chosen in presets:
+            for number in (0,) if chosen == "aggressive" else (0, 1, 2):
                 print(json.dumps(measure(market, chosen, number, count)), flush=True)
