@@ -256,6 +256,13 @@ def test_a_row_of_weight_zero_teaches_nothing_and_one_of_two_twice() -> None:
     assert double._trees.counts.sum() == 80.0
 
 
+def test_inputs_beyond_all_bounds_spoil_no_answer() -> None:
+    X, y = flipping(2000)
+    X[300], X[301], X[700] = 1.7e308, -1.7e308, 1e200
+    answers = OnlineForest(4, 2).prequential(X, y)[1:]
+    assert np.isfinite(answers).all() and right(answers, y[1:])[800:1000].mean() > 0.7
+
+
 def test_probabilities_sum_to_one_and_a_class_not_seen_has_none() -> None:
     X, y = flipping(500)
     answers = OnlineForest(4, 3).learn(X, y).predict(X)

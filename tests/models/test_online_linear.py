@@ -89,6 +89,13 @@ def test_it_finds_the_plane() -> None:
     np.testing.assert_allclose(model.predict(asked)[:, 0], asked @ [1.0, -2.0, 0.0], atol=0.4)
 
 
+def test_an_input_beyond_all_bounds_falls_silent_and_spoils_no_other() -> None:
+    X, y = lesson(4000)
+    X[100, 2], X[101, 2], X[150, 2] = 1.7e308, -1.7e308, 1e200
+    answers = OnlineLinear(3).prequential(X, y)
+    assert np.isfinite(answers).all() and np.corrcoef(answers[2000:, 0], y[2000:, 0])[0, 1] > 0.95
+
+
 @pytest.mark.parametrize("classes", [False, True])
 def test_inputs_that_leap_do_not_make_it_explode(classes: bool) -> None:
     X, y = lesson()

@@ -113,9 +113,9 @@ def _bayes(trees: Trees, node: int, x: Array, votes: Array) -> None:
             votes[c] = math.log(counts[c] / total)
             for k in range(len(chosen)):
                 weight, mean, squares = moments[k, c, 0], moments[k, c, 1], moments[k, c, 2]
-                if weight > 1.0 and squares > 0.0:
+                if weight > 1.0 and 0.0 < squares < np.inf:
                     variance = squares / (weight - 1.0)
-                    votes[c] += (x[chosen[k]] - mean) ** 2 / (-2.0 * variance) - HALF_LOG_TAU - 0.5 * math.log(variance)
+                    votes[c] -= HALF_LOG_TAU + 0.5 * (min((x[chosen[k]] - mean) ** 2 / variance, 1e300) + math.log(variance))
             best = max(best, votes[c])
     for c in range(len(counts)):
         votes[c] = math.exp(votes[c] - best)
@@ -154,7 +154,7 @@ def _divide(moments: Array, cut: float, parts: Array) -> None:
         weight, squares, left = moments[c, 0], moments[c, 2], 0.0
         if cut >= moments[c, 4]:
             left = weight
-        elif cut >= moments[c, 3] and weight > 1.0 and squares > 0.0:
+        elif cut >= moments[c, 3] and weight > 1.0 and 0.0 < squares < np.inf:
             score = (cut - moments[c, 1]) / math.sqrt(squares / (weight - 1.0))
             left = 0.5 * (1.0 + math.erf(score / math.sqrt(2.0))) * weight
         parts[0, c], parts[1, c] = left, weight - left

@@ -39,10 +39,10 @@ class Plane(NamedTuple):
 
 @kernel
 def _standardise(plane: Plane, x: Array, scores: Array) -> None:
-    """Fill `scores` (column,); an input that never varied counts as 0."""
+    """Fill `scores` (column,); an input that never varied, or has varied beyond all bounds, counts as 0."""
     for column in range(len(x)):
         spread = plane.variance[column]
-        scores[column] = (x[column] - plane.mean[column]) / math.sqrt(spread) if spread > 0.0 else 0.0
+        scores[column] = (x[column] - plane.mean[column]) / math.sqrt(spread) if 0.0 < spread < np.inf else 0.0
 
 
 @kernel
