@@ -89,6 +89,16 @@ def test_who_fails_again_stays_out() -> None:
     assert not track.awake[50:74].any() and track.awake[74]
 
 
+def test_after_quarantine_it_sleeps_until_it_says_something_again() -> None:
+    class Once(Broken):
+        def decide(self, view: View) -> Target:
+            said = super().decide(view)
+            return said if len(view.market) <= 51 or len(view.market) > 80 else Target(np.full(2, np.nan))
+
+    track = Member(Once(at=(50,)), COSTS, 6).live(MARKET, 0)
+    assert track.awake[49] and not track.awake[50:80].any() and track.awake[80:].all()
+
+
 def test_a_sleeper_wakes_when_it_first_asks_for_something() -> None:
     track = Member(Faller(after=30), COSTS, 6).live(MARKET, 0)
     assert not track.awake[:30].any() and track.awake[30:].all()
