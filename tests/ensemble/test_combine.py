@@ -52,6 +52,21 @@ def test_it_is_the_loop_over_the_combiner() -> None:
     assert len(found) == len(market) - START and found.regimes == regimes.names
 
 
+def test_what_a_way_earns_on_paper_is_what_its_account_earns() -> None:
+    market = tw.synthetic.three_regimes(bars=2500, seed=3).market
+    targets, held, returns = members(market)
+    found = combined(market, targets, held, returns, preset("custom", regime=None, **LIGHT), None, START, COSTS)
+    positions = np.stack([np.where(np.isnan(w), h, w) for w, h in zip(targets, held, strict=True)], axis=1)
+    for number, way in enumerate(("equal", "experts", "leader")):
+        account = tw.backtest(np.einsum("ti,tis->ts", found.ways[:, number], positions), market[START:], COSTS).returns
+        paper = found.parts[f"earned by {way}"]
+        assert paper.sum() == pytest.approx(account.sum(), abs=0.05)
+        assert np.corrcoef(paper, account)[0, 1] > 0.999
+        # Alone, the members pay for trades that cancel in their mean.
+        alone = float((found.ways[:-1, number] * np.column_stack(returns)[1:]).sum())
+        assert alone < account.sum() - (0.5 if way == "equal" else 0.0)
+
+
 def test_no_later_bar_changes_a_decision() -> None:
     market = tw.synthetic.planted(sharpe=3.0, bars=700, seed=2, symbols=2).market
     whole, cut = (combine(each, preset("aggressive", **LIGHT)) for each in (market, market[:550]))

@@ -155,6 +155,17 @@ def test_the_gate_counts_where_it_is_proven_and_not_on_noise() -> None:
     assert not any(each.gate for each in without)
 
 
+def test_members_that_trade_against_each_other_cost_their_mix_nothing() -> None:
+    # Each member pays a thousandth a unit to turn round at every bar; the mean of both never holds anything.
+    made, costs = combiner(2, costs=Costs(fee_bps=10.0, slippage_bps=0.0), meta_learning_enabled=False), np.array([-0.002, -0.002])
+    for bar in range(50):
+        side = np.array([1.0, -1.0]) * (-1.0) ** bar
+        decided = made.step(evidence(costs if bar > 1 else costs / 2, side=side))
+        np.testing.assert_allclose(decided.weights, 0.5)
+        assert decided.parts["earned by equal"] == pytest.approx(0.0, abs=1e-15)
+        assert decided.parts["earned by whole"] == pytest.approx(0.0, abs=1e-15)
+
+
 def test_turnover_of_a_way_is_charged_to_it() -> None:
     random = np.random.default_rng(4)
     returns = random.normal(0.0, 0.01, (300, 3))

@@ -13,15 +13,15 @@ Two floors. Below, ways of weighting the members, each a point of the simplex un
   way of their own;
 - `gate`: the learned prediction of each member's return (`predictor`) while it is proven, else the expert weights again.
 
-Above, `mixing` (AdaHedge, or BOA) weighs these ways by what each would have earned: r_c(t) = sum_i w_ci(t-1) r_i(t), less fee and slippage
-on what its own change of weights moved. The mix of capped weights is capped. Whatever the returns and their scale, AdaHedge's theorem 6
-bounds the summed return of the whole, but for what it pays to move trust between ways, from below:
+Above, `mixing` (AdaHedge, or BOA) weighs these ways by what each would have earned: r_c(t) = sum_i w_ci(t-1) (r_i(t) + q_i(t)) - q_c(t),
+with r_i the members' net returns, q_i what a member's own trades cost it, and q_c what the trades of the way's mix cost, which are the net
+of theirs and of its change of weights. The mix of capped weights is capped. Whatever the returns and their scale, AdaHedge's theorem 6
+bounds the summed return of the whole from below, but for what it pays to move trust between ways:
 
     sum_t r(t) >= max_c sum_t r_c(t) - (2 sqrt(V ln C) + S (4/3 ln C + 2)),
 
 C = 5 ways, S the widest spread of r_c in one bar, V <= T S^2 / 4 their summed variance under the weights. `leader` has the same bound
-against the best member with K in the place of C where there is no cap, so the whole is within the sum of both of the best member. The r
-are paper returns of the members, each after its own costs; trading only the net of them costs less, never more.
+against the best member with K in the place of C where there is no cap, so the whole is within the sum of both of the best member.
 
 Source: expert advice by meta-algorithms, de Rooij et al. (2014), https://jmlr.org/papers/v15/rooij14a.html; contextual experts,
 Cesa-Bianchi & Lugosi (2006), "Prediction, Learning, and Games", section 2.11, https://doi.org/10.1017/CBO9780511546921. Costs about a
@@ -57,6 +57,7 @@ WAYS: Final = ("equal", "experts", "leader", "regimes", "gate")
 """The ways of weighting members, in the order of `Decision.trust`."""
 
 _RIVALS: Final = [WAYS.index(rival) for rival in RIVALS]
+_EARNED: Final = tuple(f"earned by {who}" for who in (*WAYS, "candidate", "whole"))
 _SCALE_FREE: Final = ("adahedge", "boa")
 _OF_WEALTH: Final = ("eg", "ons")
 _BASIS_POINT: Final = 1e-4
@@ -92,7 +93,8 @@ class Decision:
     is when fewer members are awake than the config asks for. `confidence`: probability that the mix gains, net, over the next
     `performance_prediction_window` bars. `agreement`: share of weight behind the direction of the mix. `stability` of the regime. All 0 to
     1. `size`: what the mix was multiplied with. `ways` (way, member): the weights of each way in WAYS, `trust` (way,) in each of them.
-    `gate`: whether the learned gate is proven and counts. `parts`: numbers behind it, by name.
+    `gate`: whether the learned gate is proven and counts. `parts`: numbers behind it, by name: what each way, the gate's candidate and the
+    whole earned on paper in the bar just lived, and the gate's records.
     """
 
     target: Array
@@ -145,7 +147,7 @@ class Combiner:
         self._record = PaperRecord(kinds, config.meta_lookback, config.performance_prediction_window)
         self._gate = Gate(count, len(self.symbols), kinds, config)
         # What was decided at the last close, nothing yet: the ways, and below them the gate's candidate and the whole.
-        self._rows = np.zeros((len(WAYS) + 2, count))
+        self._rows, self._positions = np.zeros((len(WAYS) + 2, count)), np.zeros((count, len(self.symbols)))
         self._awake, self._regime = np.zeros(count, dtype=np.bool_), np.full(kinds, np.nan)
         self._charges, self._spread = np.zeros(len(WAYS) + 2), np.zeros(2)
 
@@ -154,16 +156,18 @@ class Combiner:
         self._check(evidence)
         awake = np.asarray(evidence.awake, dtype=np.bool_)
         positions = np.where(awake[:, None], standing(evidence.wanted, evidence.held), 0.0)
-        self._learn(evidence, positions)
-        decision = self._decide(evidence.regime, awake, positions)
+        gained = self._learn(evidence, positions)
+        decision = self._decide(evidence.regime, awake, positions, gained)
         if self.config.detailed_logging:
             self.history.append(decision)
         return decision
 
     # -- learning ------------------------------------------------------------------------------------------------------
-    def _learn(self, evidence: Evidence, positions: Array) -> None:
+    def _learn(self, evidence: Evidence, positions: Array) -> Array:
+        """(way, candidate and whole,) what each earned on paper in the bar just lived, which everything learns from."""
         lived = self._awake & np.isfinite(evidence.returns)
         earned = np.where(lived, evidence.returns, 0.0)
+        gained = np.zeros(len(self._rows))
         if lived.any():
             gained = (self._rows * earned).sum(axis=1) - self._charges
             self._top.update(-gained[: len(WAYS)])
@@ -174,6 +178,7 @@ class Combiner:
             self._gate.judge(float(gained[-2]), gained[_RIVALS])
         if self.config.meta_learning_enabled:
             self._gate.predictor.live(earned, lived, positions, _mean(evidence.moved))
+        return gained
 
     def _spread_of(self, earned: Array, lived: NDArray[np.bool_]) -> float:
         """The root of the exponential mean of the members' variance in a bar, this bar's included; 1 while nothing ever differed."""
@@ -184,22 +189,27 @@ class Combiner:
         return math.sqrt(self._spread[0] / self._spread[1]) if self._spread[0] > 0 else 1.0
 
     # -- deciding ------------------------------------------------------------------------------------------------------
-    def _decide(self, regime: Array, awake: NDArray[np.bool_], positions: Array) -> Decision:
+    def _decide(self, regime: Array, awake: NDArray[np.bool_], positions: Array, gained: Array) -> Decision:
         stability = self._steadiness(regime)
         flat = int(awake.sum()) < self.config.min_diversification_agents
         rows, trust = np.zeros_like(self._rows), self._top.weights
         if not flat:
             self._weigh(regime, awake, stability, rows)
             rows[-1] = (trust[:, None] * rows[: len(WAYS)]).sum(axis=0)
-        self._charges = self._rate * np.abs((rows - self._rows) @ positions).sum(axis=1)
+        # What each row's own trades cost, less what they cost the members who trade alone.
+        alone = np.abs(positions - self._positions).sum(axis=1)
+        netted = np.abs(rows @ positions - self._rows @ self._positions).sum(axis=1)
+        self._charges = self._rate * (netted - rows @ alone)
         weights = rows[-1].copy()
         mix = mixed(weights, positions)
         size = self._size(mix)
         sure = 0.0 if flat else self._record.confidence(regime)
         agreed = 0.0 if flat else agreement(weights, positions, mix)
+        self._positions = positions
         self._rows, self._awake, self._regime = rows, awake if not flat else np.zeros_like(awake), regime.copy()
         proven = self._gate.proven and not flat
-        return Decision(mix * size, weights, sure, agreed, stability, size, flat, rows[: len(WAYS)], trust, proven, self._gate.records)
+        parts = {**self._gate.records, **dict(zip(_EARNED, gained.tolist(), strict=True))}
+        return Decision(mix * size, weights, sure, agreed, stability, size, flat, rows[: len(WAYS)], trust, proven, parts)
 
     def _steadiness(self, regime: Array) -> float:
         """The stability of the regime (`tradewind.regimes.stability`); 1 where there is none to be shaky."""
@@ -278,7 +288,7 @@ class Combiner:
         return self
 
 
-_ARRAYS: Final = ("rows", "awake", "regime", "charges", "spread")
+_ARRAYS: Final = ("rows", "positions", "awake", "regime", "charges", "spread")
 _PARTS: Final = ("experts", "leader", "top", "by_regime", "stability", "record", "gate")
 
 
