@@ -64,6 +64,22 @@ def test_the_whole_is_never_below_the_best_way_by_more_than_the_bound(returns: A
 
 
 @settings(max_examples=60, deadline=None)
+@given(RETURNS, st.integers(0, 2**31))
+def test_the_bound_holds_for_what_the_ways_earn_after_the_costs_of_their_own_trades(returns: Array, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    made, members = combiner(returns.shape[1], costs=Costs(fee_bps=100.0), meta_learning_enabled=False), returns.shape[1]
+    decided = [made.step(evidence(row, side=random.choice([-1.0, 0.0, 1.0], members))) for row in returns]
+    if len(decided) > 1:
+        gained = np.array([[each.parts[f"earned by {way}"] for way in WAYS] for each in decided[1:]])
+        trust = np.array([each.trust for each in decided[:-1]])
+        assert (trust * gained).sum() >= gained.sum(axis=0).max() - bound(gained, trust) - 1e-9
+        # The whole pays for the net of the ways' trades and for moving trust between them: no more than both apart.
+        whole = sum(each.parts["earned by whole"] for each in decided[1:])
+        moved = np.abs(np.diff(trust, axis=0)).sum() * 0.0102
+        assert whole >= (trust * gained).sum() - moved - 1e-9
+
+
+@settings(max_examples=60, deadline=None)
 @given(RETURNS)
 def test_the_whole_is_never_below_the_best_member_by_more_than_both_bounds(returns: Array) -> None:
     decided = walked(combiner(returns.shape[1], meta_learning_enabled=False), returns)[:-1]
