@@ -76,7 +76,7 @@ def shares_chart(times: Times, shares: Mapping[str, Array]) -> str:
     for share in (0.0, 0.5, 1.0):
         down = HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP)
         parts.append(f'<text class="tick" x="{LEFT - 6}" y="{down + 4:.1f}" text-anchor="end">{share:.0%}</text>')
-    return f"{_keys(shares)}{''.join(parts)}{_dates(times, middle)}</svg>"
+    return f"{_keys(shares, filled=True)}{''.join(parts)}{_dates(times, middle)}</svg>"
 
 
 def regime_chart(times: Times, price: Array, probabilities: Array, names: Sequence[str]) -> str:
@@ -87,9 +87,9 @@ def regime_chart(times: Times, price: Array, probabilities: Array, names: Sequen
     line, regimes = averaged[:, 0], averaged[:, 1:]
     known = ~np.isnan(regimes).any(axis=1)
     current = np.where(known, np.where(known[:, None], regimes, 0.0).argmax(axis=1), -1)
-    keys = _keys(dict.fromkeys(name.replace("_", " ") for name in names))
+    keys = _keys(dict.fromkeys(name.replace("_", " ") for name in names), filled=True)
     axis = Axis(lambda v: f"{v:g}", log=bool(np.nanmin(line) > 0))
-    chart = line_chart(middle, {"price": line}, axis, time_ticks(times, 7), HEIGHT, (10,))
+    chart = line_chart(middle, {"price": line}, axis, time_ticks(times, 7), HEIGHT, (0,))
     strip = [f'<svg viewBox="0 0 {WIDTH} {STRIP}" role="img" aria-label="regimes">']
     x = _across(middle)
     half = (x[1] - x[0]) / 2 if len(x) > 1 else 1.0
@@ -120,9 +120,11 @@ def _dates(times: Times, middle: Array) -> str:
     return "".join(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{escape(label)}</text>' for x, label in ticks)
 
 
-def _keys(names: Mapping[str, object]) -> str:
-    line = '<svg viewBox="0 0 26 8"><path class="line c{k}" d="M0 4L26 4"/></svg>'
-    items = "".join(f"<li>{line.format(k=_colour(k))}{escape(name)}</li>" for k, name in enumerate(names))
+def _keys(names: Mapping[str, object], filled: bool = False) -> str:
+    """What each colour stands for: of areas where `filled`, else of lines."""
+    area, line = '<rect width="26" height="8" fill="var(--c{k})"/>', '<path class="line c{k}" d="M0 4L26 4"/>'
+    marks = ((area if filled else line).format(k=_colour(k)) for k in range(len(names)))
+    items = "".join(f'<li><svg viewBox="0 0 26 8">{mark}</svg>{escape(name)}</li>' for mark, name in zip(marks, names, strict=True))
     return f'<ul class="keys">{items}</ul>'
 
 
