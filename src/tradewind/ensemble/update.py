@@ -1,10 +1,10 @@
 """`hot_update`: a new fit of an ensemble, proven on a copy before it takes the old one's place, and `Versions`, its backups on disk.
 
-The candidate is a copy fitted on all bars but the newest, the exam; on those both trade, the candidate bar by bar, as it would live. It is
-swapped in when it has no more faults than the one in place and its mean net return over the exam is not below that one's by more than
-`tolerance` standard errors of the difference (paired stationary bootstrap). Before the swap the one in place is saved as a version of its
-own; if the swap fails, it is put back. Which version counts is said by one small file that is renamed into place: a crash before that
-leaves the old one, a crash after it the new.
+The candidate is a copy fitted on all bars but the newest, the exam; on those both trade, the candidate bar by bar, as it would live. Both
+begin the exam flat, with the weights that their fits taught. The candidate is swapped in when it has no more faults than the one in place
+and its mean net return over the exam is not below that one's by more than `tolerance` standard errors of the difference (paired stationary
+bootstrap). Before the swap the one in place is saved as a version of its own; if the swap fails, it is put back. Which version counts is
+said by one small file that is renamed into place: a crash before that leaves the old one, a crash after it the new.
 
 Source: champion and challenger, as in Breck et al. (2017), "The ML test score", https://doi.org/10.1109/BigData.2017.8258038; the bootstrap
 is that of Politis & Romano (1994), https://doi.org/10.1080/01621459.1994.10476870. Costs a fit and two passes over the exam. Fails to see a
