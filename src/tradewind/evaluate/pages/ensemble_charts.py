@@ -85,7 +85,7 @@ def regime_chart(times: Times, price: Array, probabilities: Array, names: Sequen
         return '<p class="faint">Nothing to draw.</p>'
     middle, averaged = columns(times, np.concatenate([price[:, None], probabilities], axis=1))
     line, regimes = averaged[:, 0], averaged[:, 1:]
-    known = ~np.isnan(regimes).any(axis=1)
+    known: NDArray[np.bool_] = np.asarray(~np.isnan(regimes).any(axis=1))
     current = np.where(known, np.where(known[:, None], regimes, 0.0).argmax(axis=1), -1)
     keys = _keys(dict.fromkeys(name.replace("_", " ") for name in names), filled=True)
     axis = Axis(lambda v: f"{v:g}", log=bool(np.nanmin(line) > 0))
