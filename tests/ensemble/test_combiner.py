@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tradewind.core.errors import DataError, SettingsError, StateError
+from tradewind.core.files import load_state, save_state
 from tradewind.core.types import Array
 from tradewind.ensemble.combiner import WAYS, Combiner, Decision, Evidence
 from tradewind.ensemble.presets import preset
@@ -244,7 +246,7 @@ def test_evidence_of_another_shape_is_named(broken: str) -> None:
 
 
 # -- state -----------------------------------------------------------------------------------------------------------------
-def test_state_goes_on_to_the_bit_in_mid_stream() -> None:
+def test_state_goes_on_to_the_bit_in_mid_stream(tmp_path: Path) -> None:
     random = np.random.default_rng(6)
     returns, regime = random.normal(0.0, 0.01, (700, 4)), random.dirichlet([1.0, 1.0, 1.0], 700)
     awake = random.random((700, 4)) > 0.02
@@ -255,7 +257,7 @@ def test_state_goes_on_to_the_bit_in_mid_stream() -> None:
 
     one = combiner(4, 3, "balanced", Costs(), **changes)
     on(one, 0, 350)
-    other = combiner(4, 3, "balanced", Costs(), **changes).restore(one.state())
+    other = combiner(4, 3, "balanced", Costs(), **changes).restore(load_state(save_state(tmp_path / "combiner", one.state())))
     for mine, theirs in zip(on(one, 350, 700), on(other, 350, 700), strict=True):
         for part in dataclasses.fields(Decision):
             assert np.array_equal(getattr(mine, part.name), getattr(theirs, part.name)), part.name
