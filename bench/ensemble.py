@@ -88,9 +88,9 @@ def bound(gained: Array, weights: Array) -> float:
     return 2.0 * math.sqrt(variance * count) + widest * (4.0 / 3.0 * count + 2.0)
 
 
-def forecasts(found: Combined, returns: Array) -> list[tuple[float, float]]:
+def forecasts(found: Combined) -> list[tuple[float, float]]:
     """The confidence at the beginning of each window, and whether the mix gained in it on paper."""
-    gained = np.concatenate([[0.0], (found.weights[:-1] * returns[1:]).sum(axis=1)])
+    gained = found.parts["earned by whole"]
     begins = range(WINDOW, len(gained) - WINDOW, WINDOW)
     return [(float(found.confidence[t]), float(gained[t + 1 : t + 1 + WINDOW].sum() > 0)) for t in begins]
 
@@ -133,16 +133,15 @@ def one_seed(name: str, seed: int, bars: int, regime: str) -> tuple[dict[str, fl
     }
     if regime == "hmm":
         figures["told"] = accuracy(found, states)
-    return figures, lateness(found.weights, states), forecasts(found, returns)
+    return figures, lateness(found.weights, states), forecasts(found)
 
 
 def slack(found: Combined, returns: Array) -> float:
-    """How far the mix on paper is above the best member less the two bounds."""
-    gained = np.einsum("tci,ti->tc", found.ways[:-1], returns[1:])
-    mixed = float((found.weights[:-1] * returns[1:]).sum())
+    """How far the mix on paper, which pays for the net of its trades, is above the best member less the two bounds."""
+    gained = np.column_stack([found.parts[f"earned by {way}"] for way in WAYS])[1:]
     leader = found.ways[:-1, WAYS.index("leader")]
     allowed = bound(gained, found.trust[:-1]) + bound(returns[1:], leader)
-    return mixed - (float(returns[1:].sum(axis=0).max()) - allowed)
+    return float(found.parts["earned by whole"].sum() - (returns[1:].sum(axis=0).max() - allowed))
 
 
 def accuracy(found: Combined, states: Array) -> float:
