@@ -81,6 +81,18 @@ def test_run_prints_the_table_and_report_and_backtest_agree_with_it(capsys: pyte
     assert code == 0 and (Path("again") / folder.name / "result.json").read_bytes() == before["result.json"]
 
 
+def test_run_with_a_preset_tells_the_best_member_as_hindsight(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rows = "momentum,ema-cross,rsi-reversal"
+    flags = ("--data", csv(tmp_path, bars=500), "--strategies", rows, "--train", 300, "--test", 100, "--out", "runs", "--jobs", 1)
+    code, out, err = call(capsys, "run", *flags, "--preset", "agressive")
+    assert code == 2 and "did you mean 'aggressive'" in err
+    code, out, err = call(capsys, "run", *flags, "--preset", "aggressive")
+    assert code == 0, err
+    assert "\nensemble " in out and "Best member in hindsight: " in out and "nobody could have chosen it beforehand" in out
+    (folder,) = (path for path in Path("runs").iterdir() if path.is_dir() and (path / "manifest.json").exists())
+    assert read_json(folder / "manifest.json")["settings"]["preset"] == "aggressive" and (folder / "ensemble.parquet").exists()
+
+
 def test_regimes_are_told_and_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     bars = csv(tmp_path)
     code, out, err = call(capsys, "regimes", "--data", bars, "--timeframes", "4h", "--set", "slow=40", "--out", "told")

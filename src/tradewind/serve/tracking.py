@@ -153,7 +153,8 @@ def of_run(result: RunResult) -> Entry:
     """A finished run: its settings, every row's numbers as `row.number`, and the files of its folder."""
     metrics = {f"{row.name}.{name}": value for row in result.rows for name, value in row.metrics.items()}
     verdicts = {f"verdict.{row.name}": row.verdict.label for row in result.rows if row.name != "hold"}
-    files = [result.folder / name for name in ("report.html", "result.json", "manifest.json", "targets.parquet")]
+    names = ("report.html", "result.json", "manifest.json", "targets.parquet", *(() if result.ensemble is None else ("ensemble.parquet",)))
+    files = [result.folder / name for name in names]
     key = f"run-{result.id}-{sha256(read_bytes(result.folder / 'result.json'))[:12]}"
     title = f"run {result.id} on {', '.join(result.market.symbols)}"
     return Entry("run", title, key, result.settings.to_dict(), metrics, files, {**verdicts, "tradewind.id": result.id})
