@@ -174,6 +174,7 @@ def test_a_walk_forward_is_evaluated_by_what_it_has() -> None:
     assert [row.regime for row in told.regimes] == list(tw.regimes.SEVEN)
     assert sum(row.share for row in told.regimes) > 0.8
     assert told.portfolio["sharpe"] == result.metrics["sharpe"]
+    assert told.portfolio["hold_sharpe"] == result.hold["sharpe"]
 
 
 def test_a_finished_run_is_evaluated_by_its_row_ensemble(tmp_path: object) -> None:

@@ -56,6 +56,11 @@ class Conduct:
         return self.account.market
 
     @property
+    def costs(self) -> Costs:
+        """What trading cost."""
+        return self.account.costs
+
+    @property
     def returns(self) -> Array:
         """(time,) simple net return of each bar."""
         return self.account.returns
@@ -69,7 +74,7 @@ def conduct(combiner: Combiner, evidence: Sequence[Evidence], market: Market, co
     decisions = [combiner.step(each) for each in evidence]
     desired = np.array([each.target for each in decisions]).reshape(market.close.shape)
     # As in `Ensemble`: the first decision is said in full.
-    band = np.full(desired.shape, combiner.config.band)
+    band = np.full(desired.shape, combiner.config.width(desired.shape[1]))
     band[:1] = 0.0
     wanted = walk_band(market, desired, band, Book(market.symbols, costs))
     told = {

@@ -3,7 +3,8 @@
 Every number comes from bars out of sample, in folds. docs/ensemble.md has the definitions; in short:
 
 - portfolio: those of `tradewind.stats.summary`, the 90 % block-bootstrap interval of the Sharpe ratio, `positive`, the share of resamples
-  whose Sharpe ratio is above 0, and `success_rate`, the share of folds that ended above where they began;
+  whose Sharpe ratio is above 0, `success_rate`, the share of folds that ended above where they began, and `hold_sharpe`, that of buy and
+  hold over the same bars under the same costs;
 - meta: mean confidence, agreement and stability of the regime over the decisions; `adaptability` = sum(w'r - mean r) / sum over regimes of
   (best r - mean r), r the returns of the members at work in a bar and w the trust decided at the close before: 1 is as good as knowing the
   best member of each regime, 0 as good as equal weights;
@@ -31,11 +32,13 @@ from numpy.typing import NDArray
 
 from tradewind.core.errors import DataError
 from tradewind.core.types import Array
+from tradewind.engine import backtest
 from tradewind.ensemble.combine import overall
 from tradewind.ensemble.conduct import Conduct
 from tradewind.regimes.registry import detector
 from tradewind.stats.bootstrap import bootstrap_interval, bootstrap_sharpes
 from tradewind.stats.metrics import hit_rate, sharpe, summary
+from tradewind.strategies.registry import strategy
 
 __all__ = ["Evaluation", "RegimeRow", "evaluate"]
 
@@ -101,9 +104,9 @@ class Evaluation:
         interval, grown = f"{numbers['sharpe_low']:.2f} to {numbers['sharpe_high']:.2f}", numbers["annual_return"]
         lines = [
             f"{self.grade} ({self.score:.0f} of 100), {numbers['bars']:.0f} bars in {self.folds} folds, out of sample",
-            f"Sharpe {numbers['sharpe']:.2f} ({interval}), annual return {grown:.1%}, max drawdown {numbers['max_drawdown']:.1%}, "
-            f"win rate {numbers['hit_rate']:.1%}, profit factor {numbers['profit_factor']:.2f}, Calmar {numbers['calmar']:.2f}, "
-            f"success rate {numbers['success_rate']:.0%}",
+            f"Sharpe {numbers['sharpe']:.2f} ({interval}), hold {numbers['hold_sharpe']:.2f}; annual return {grown:.1%}, "
+            f"max drawdown {numbers['max_drawdown']:.1%}, win rate {numbers['hit_rate']:.1%}, "
+            f"profit factor {numbers['profit_factor']:.2f}, Calmar {numbers['calmar']:.2f}, success rate {numbers['success_rate']:.0%}",
         ]
         if self.meta:
             lines.append(", ".join(f"{name} {value:.2f}" for name, value in self.meta.items()))
@@ -135,7 +138,8 @@ def evaluate(run: Any, seed: int = 0) -> Evaluation:
     names, probabilities = (conduct.regimes, conduct.probabilities) if conduct is not None else _told(found.market)
     regime = _before(probabilities, len(returns))
     windows = tuple(found.windows) or ((0, len(returns)),)
-    portfolio = _portfolio(returns, periods, windows, seed)
+    hold = backtest(strategy("hold"), found.market, getattr(found, "costs", None)).returns
+    portfolio = {**_portfolio(returns, periods, windows, seed), "hold_sharpe": sharpe(hold, periods)}
     rows = tuple(_row(names[k], regime == k, returns, periods, windows, seed) for k in range(len(names)))
     meta = {} if conduct is None else _meta(conduct, regime)
     parts = _parts(portfolio, [sharpe(returns[a:b], periods) for a, b in windows], rows, meta)
