@@ -99,7 +99,7 @@ def combined(
     moved = tested.close / last_closes(market.close)[start:] - 1.0
     decisions = [combiner.step(Evidence(earns[t], wants[t], holds[t], awake[t], told[t], moved[t])) for t in range(len(tested))]
     desired = np.array([each.target for each in decisions]).reshape(shape)
-    banded = walk_band(tested, desired, config.band, Book(market.symbols, costs))
+    banded = walk_band(tested, desired, config.width(shape[1]), Book(market.symbols, costs))
     return _told(decisions, members, regime_names, desired, banded, told)
 
 

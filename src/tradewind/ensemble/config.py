@@ -37,8 +37,8 @@ class EnsembleConfig:
     have been better out of sample than the expert weights, and than the regime's alone, by `gate_threshold` standard errors.
 
     Size: with `kelly_criterion_enabled` the whole is scaled down to the Kelly fraction of its own record, and with `volatility_target`
-    (annual) to that volatility; gross exposure never exceeds `max_position_risk`. A weight closer than `band` to what is held is left
-    alone.
+    (annual) to that volatility; gross exposure never exceeds `max_position_risk`. A weight closer than `band`, a fraction of a full share
+    (one over the number of symbols), to what is held is left alone.
 
     Life: a member that fails rests for `quarantine_bars`, live also one slower than `deadline` seconds. The newest `holdback` of the
     training part is where the weights learn from members that have not seen it. Members have lived for `history` bars when the first
@@ -116,6 +116,10 @@ class EnsembleConfig:
             f"meta_lookback is {self.meta_lookback} bars, fewer than four windows of {self.performance_prediction_window}: too little to "
             "learn from; make it longer, or set meta_learning_enabled to false",
         )
+
+    def width(self, symbols: int) -> float:
+        """The no-trade band as a weight, where a full share of each of `symbols` is one over their number."""
+        return self.band / symbols
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain data."""

@@ -131,7 +131,7 @@ class Ensemble(Strategy):
     def decide(self, view: View) -> Target:
         wanted = self._follow(view.market)
         # As in `walk_band`: what is less than the band away from what is held is left alone. The first decision is said in full.
-        band = 0.0 if self._last == self._opened else self.config.band
+        band = 0.0 if self._last == self._opened else self.config.width(len(wanted))
         return Target(np.where(np.abs(wanted - view.portfolio.weights) < band, np.nan, wanted))
 
     def decide_all(self, market: Market, book: Book | None = None, start: int = 0) -> Targets:
@@ -141,7 +141,7 @@ class Ensemble(Strategy):
             return desired
         decided = self._new_life(market.symbols, market.periods_per_year).through(market, max(0, first - self.config.history), first)
         desired[first:] = [each.target for each in decided]
-        band = np.full(desired.shape, self.config.band)
+        band = np.full(desired.shape, self.config.width(desired.shape[1]))
         band[first] = 0.0
         return walk_band(market, desired, band, book, start)
 
@@ -157,7 +157,7 @@ class Ensemble(Strategy):
             f"and the confidence is {decision.confidence:.0%}."
         )
         held = float(view.portfolio.weights[symbol])
-        kept = f"less than the band of {self.config.band:g} from the {share(held)} that it holds, which it keeps"
+        kept = f"less than the band of {self.config.width(len(view.market.symbols)):g} from the {share(held)} that it holds, which it keeps"
         words.append(f"That is {kept if np.isnan(target) else 'not inside the band around what it holds: it asks for it'}.")
         values = {f"weight {name}": float(weight) for weight, name in trusted}
         return Reason(tuple(words), {**values, "wanted": float(decision.target[symbol]), "held": held, "target": target})
