@@ -99,7 +99,10 @@ def combined(
     moved = tested.close / last_closes(market.close)[start:] - 1.0
     decisions = [combiner.step(Evidence(earns[t], wants[t], holds[t], awake[t], told[t], moved[t])) for t in range(len(tested))]
     desired = np.array([each.target for each in decisions]).reshape(shape)
-    banded = walk_band(tested, desired, config.width(shape[1]), Book(market.symbols, costs))
+    # As in `Ensemble`: the first decision is said in full.
+    band = np.full(shape, config.width(len(market.symbols)))
+    band[:1] = 0.0
+    banded = walk_band(tested, desired, band, Book(market.symbols, costs))
     return _told(decisions, members, regime_names, desired, banded, told)
 
 

@@ -74,7 +74,7 @@ def conduct(combiner: Combiner, evidence: Sequence[Evidence], market: Market, co
     decisions = [combiner.step(each) for each in evidence]
     desired = np.array([each.target for each in decisions]).reshape(market.close.shape)
     # As in `Ensemble`: the first decision is said in full.
-    band = np.full(desired.shape, combiner.config.width(desired.shape[1]))
+    band = np.full(desired.shape, combiner.config.width(len(market.symbols)))
     band[:1] = 0.0
     wanted = walk_band(market, desired, band, Book(market.symbols, costs))
     told = {

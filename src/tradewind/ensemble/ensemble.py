@@ -141,7 +141,7 @@ class Ensemble(Strategy):
             return desired
         decided = self._new_life(market.symbols, market.periods_per_year).through(market, max(0, first - self.config.history), first)
         desired[first:] = [each.target for each in decided]
-        band = np.full(desired.shape, self.config.width(desired.shape[1]))
+        band = np.full(desired.shape, self.config.width(len(market.symbols)))
         band[first] = 0.0
         return walk_band(market, desired, band, book, start)
 
