@@ -23,7 +23,7 @@ from tradewind.simulate.account import Book
 BARS, TRAINED, KEPT = 1000, 750, 562
 MEMBERS = (("momentum", {"lookback": 20}), "rsi-reversal", "bollinger-reversal")
 CONFIG = preset("balanced", history=50, meta_lookback=200, performance_prediction_window=20, meta_training_frequency=50)
-MARKET = synthetic.three_regimes(bars=BARS, seed=3).market
+MARKET = synthetic.three_regimes(bars=BARS, seed=3, symbols=2).market
 
 
 def trainer(folder: Path, **changes: object) -> Trainer:
@@ -87,7 +87,7 @@ def test_members_are_fitted_on_nothing_that_judges_them(tmp_path: Path) -> None:
 
 def test_what_comes_after_the_holdout_began_changes_no_episode(tmp_path: Path) -> None:
     garbage = MARKET.close.copy()
-    garbage[TRAINED:] *= np.exp(np.cumsum(np.random.default_rng(0).normal(0.0, 0.1, (BARS - TRAINED, 1)), axis=0))
+    garbage[TRAINED:] *= np.exp(np.cumsum(np.random.default_rng(0).normal(0.0, 0.1, (BARS - TRAINED, 2)), axis=0))
     later = np.arange(BARS)[:, None] >= TRAINED
     high = np.where(later, np.maximum(MARKET.open, garbage) * 1.5, MARKET.high)
     low = np.where(later, np.minimum(MARKET.open, garbage) / 1.5, MARKET.low)
