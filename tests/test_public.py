@@ -39,8 +39,8 @@ WANTED_SECONDS = 0.4
 PUBLIC = [
     "CompareSettings", "Costs", "Features", "Forecast", "Forecaster", "Labels", "Market", "Outcome",
     "Portfolio", "State", "Strategy", "Target", "TradewindError", "View", "backtest",
-    "checks", "compare", "data", "evaluate", "explain", "features", "forecaster", "forecasters", "labels",
-    "meta", "regimes", "rl",
+    "checks", "compare", "data", "ensemble", "evaluate", "explain", "features", "forecaster", "forecasters", "labels",
+    "meta", "portfolio", "regimes", "rl",
     "stats", "strategies", "strategy", "sweep", "synthetic", "tune", "walk_forward", "__version__",
 ]
 # fmt: on

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tradewind import checks, data, evaluate, features, labels, meta, regimes, rl, stats, strategies
+    from tradewind import checks, data, ensemble, evaluate, features, labels, meta, portfolio, regimes, rl, stats, strategies
     from tradewind.core.errors import TradewindError
     from tradewind.core.market import Market
     from tradewind.core.types import Features, Forecast, Labels, Outcome, Portfolio, State, Target, View
@@ -48,6 +48,7 @@ _HOMES: Final = {
     "checks": "tradewind.checks",
     "compare": "tradewind.evaluate.comparing.compare:compare",
     "data": "tradewind.data",
+    "ensemble": "tradewind.ensemble",
     "evaluate": "tradewind.evaluate",
     "explain": "tradewind.evaluate.explaining.explain:explain",
     "features": "tradewind.features",
@@ -55,6 +56,7 @@ _HOMES: Final = {
     "forecasters": "tradewind.models.registry:forecasters",
     "labels": "tradewind.labels",
     "meta": "tradewind.meta",
+    "portfolio": "tradewind.portfolio",
     "regimes": "tradewind.regimes",
     "rl": "tradewind.rl",
     "stats": "tradewind.stats",
