@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -57,6 +58,14 @@ def test_the_quick_start_of_few_shot_runs(tmp_path: Path) -> None:
     assert done.stdout == "3 True\n"
 
 
+def test_an_ensemble_by_hand_is_evaluated(tmp_path: Path) -> None:
+    alone = {**os.environ, "TRADEWIND_LEDGER": str(tmp_path / "ledger.sqlite")}
+    done = subprocess.run([sys.executable, "-c", blocks("python")[4]], cwd=tmp_path, env=alone, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "crisis"
+    assert "out of sample" in done.stdout
+
+
 def test_your_own_strategy_passes(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", blocks("python")[4]], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", blocks("python")[5]], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
