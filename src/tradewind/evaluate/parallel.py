@@ -23,6 +23,10 @@ __all__ = ["run_all"]
 T = TypeVar("T")
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
 _POLL: Final = 0.2
+_DIED: Final = (
+    "a worker process died; with too little memory, try --jobs 1 or fewer bars; in a script of yours, call this below "
+    "`if __name__ == '__main__':`, since every worker imports the script"
+)
 
 
 def run_all(task: Callable[[T], str | None], arguments: Sequence[T], jobs: int, watch: Callable[[], None]) -> None:
@@ -45,7 +49,7 @@ def run_all(task: Callable[[T], str | None], arguments: Sequence[T], jobs: int, 
                         raise TradewindError(message)
                 watch()
         except BrokenProcessPool:
-            raise TradewindError("a worker process died; with too little memory, try --jobs 1 or fewer bars") from None
+            raise TradewindError(_DIED) from None
         finally:
             # Whatever still runs belongs to a run that has failed or was interrupted; finished folds are on disk.
             for child in set(multiprocessing.active_children()) - before if pending else ():
