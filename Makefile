@@ -32,7 +32,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 test-all: lint
-	$(BIN)/python -m pytest -n 2 -m "" $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m "" --hypothesis-profile=explore $(ARGS)
 
 bench: .venv/all.stamp
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -20,8 +20,10 @@ def test_golden() -> None:
     np.testing.assert_allclose(capped(np.array([0.7, 0.15, 0.15, 0.0]), everybody, 0.5), [0.5, 0.25, 0.25, 0.0])
     np.testing.assert_allclose(capped(np.array([0.9, 0.1, 0.0, 0.0]), np.array([False, True, True, True]), 0.4), [0.0, 0.4, 0.3, 0.3])
     np.testing.assert_allclose(capped(np.array([1.0, 0.0, 0.0]), np.ones(3, dtype=bool), 0.4), [0.4, 0.3, 0.3])
+    np.testing.assert_allclose(capped(np.array([1.0, 2e-311, 0.0]), np.ones(3, dtype=bool), 0.75), [0.75, 0.25, 0.0])
 
 
+@settings(max_examples=1000)
 @given(SHARES, st.data())
 def test_capped_weights_are_weights_under_the_cap_in_the_same_order(weights: Array, data: st.DataObject) -> None:
     awake = data.draw(arrays(np.bool_, len(weights)))

@@ -40,7 +40,8 @@ def _cap(weights: Array, awake: NDArray[np.bool_], cap: float, kept: Array) -> N
                 free += 1
         for i in range(len(weights)):
             if over and awake[i] and not full[i]:
-                kept[i] = kept[i] * (left / mass) if mass > 0.0 else left / free
+                # Shares first: left / mass is infinite where all that is free has weights near the smallest number there is.
+                kept[i] = left * (kept[i] / mass) if mass > 0.0 else left / free
 
 
 def capped(weights: Array, awake: NDArray[np.bool_], cap: float) -> Array:
