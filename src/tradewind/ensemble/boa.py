@@ -18,13 +18,16 @@ Cost: O(experts) a round. Fails where the best expert changes: it competes with 
 from __future__ import annotations
 
 import math
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 from tradewind.core.compiled import inline_kernel, kernel
 from tradewind.core.types import Array
 from tradewind.ensemble.experts import Awake, ExpertWeights
 
 __all__ = ["BOA"]
+
+_HALF: Final = 0.5 + 1e-9
+"""Where an expert is as far off as the widest ever was, eta l is a half to rounding, which must not decide what it is charged."""
 
 
 @inline_kernel
@@ -52,7 +55,7 @@ def _learn(losses: Array, awake: Awake, memory: Array, tally: Array, weights: Ar
     for i in range(experts):
         beyond = (losses[i] - losses[0]) - mixture
         rate = _rate(experts, memory[1, i], before)
-        memory[0, i] += 0.5 * beyond * (1.0 + rate * beyond) + (tally[0] if rate * beyond > 0.5 else 0.0)
+        memory[0, i] += 0.5 * beyond * (1.0 + rate * beyond) + (tally[0] if rate * beyond > _HALF else 0.0)
         memory[1, i] += beyond**2 if awake[i] else mean_square / count
         rate = _rate(experts, memory[1, i], tally[0])
         # Logarithms of the weights, until the greatest is known; the rate in units of the widest l, which all share.
