@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from tradewind.core.lazy import lazy
 
 if TYPE_CHECKING:
     from tradewind.ensemble import weights
@@ -18,33 +19,23 @@ if TYPE_CHECKING:
     from tradewind.ensemble.update import Versions, hot_update
 
 _HOMES: Final = {
-    "Combined": "combine:Combined",
-    "Combiner": "combiner:Combiner",
-    "Conduct": "conduct:Conduct",
-    "Decision": "combiner:Decision",
-    "Ensemble": "ensemble:Ensemble",
-    "EnsembleConfig": "config:EnsembleConfig",
-    "Evaluation": "evaluation:Evaluation",
-    "Evidence": "combiner:Evidence",
-    "Trainer": "trainer:Trainer",
-    "Training": "trainer:Training",
-    "Versions": "update:Versions",
-    "combined": "combine:combined",
-    "evaluate": "evaluation:evaluate",
-    "hot_update": "update:hot_update",
-    "preset": "presets:preset",
+    "Combined": "combine",
+    "Combiner": "combiner",
+    "Conduct": "conduct",
+    "Decision": "combiner",
+    "Ensemble": "ensemble",
+    "EnsembleConfig": "config",
+    "Evaluation": "evaluation",
+    "Evidence": "combiner",
+    "Trainer": "trainer",
+    "Training": "trainer",
+    "Versions": "update",
+    "combined": "combine",
+    "evaluate": "evaluation",
+    "hot_update": "update",
+    "preset": "presets",
     "weights": "weights:",
 }
-"""Where each public name lives: `module:name`, or a module itself."""
-
 __all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'tradewind.ensemble' has no attribute {name!r}")
-    module_name, _, attribute = _HOMES[name].partition(":")
-    module = importlib.import_module(f"tradewind.ensemble.{module_name}")
-    value = getattr(module, attribute) if attribute else module
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOMES)

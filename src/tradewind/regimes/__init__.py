@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from tradewind.core.lazy import lazy
 
 if TYPE_CHECKING:
     from tradewind.regimes.base import RegimeFilter, Regimes, Watch
@@ -43,10 +44,4 @@ _HOMES: Final = {
 
 __all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'tradewind.regimes' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"tradewind.regimes.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOMES)
