@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,17 +14,7 @@ from tradewind.core.seeds import generator
 from tradewind.meta.synthetic_tasks import SINUSOIDS, RegimeTasks
 from tradewind.meta.tasks import check_tasks
 
-
-@pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    place = Path(__file__).parents[2] / "bench" / "meta_reference.py"
-    spec = importlib.util.spec_from_file_location("bench_meta_reference", place)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # A dataclass looks its module up by name while it is made.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+BENCH = "meta_reference"
 
 
 def summed(bench: ModuleType, name: str, seeds: int) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import statistics
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -13,16 +11,7 @@ import torch
 
 from tradewind.nets.tft import TFTSizes
 
-
-@pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    pytest.importorskip("pytorch_forecasting", reason="the oracle, pytorch-forecasting, is not installed")
-    place = Path(__file__).parents[2] / "bench" / "tft.py"
-    spec = importlib.util.spec_from_file_location("bench_tft", place)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+BENCH = "tft"
 
 
 @pytest.mark.slow

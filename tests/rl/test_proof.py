@@ -5,9 +5,6 @@ One seed each of what `bench/rl_proof.py` does for several; its docstring says w
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -16,18 +13,7 @@ import pytest
 from tradewind.rl.registry import agents
 
 AGENTS = ("ppo", "double-dqn", "d3qn", "twin-d3qn", "rainbow")
-
-
-@pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    """The script itself, so that test and table cannot part."""
-    place = Path(__file__).parents[2] / "bench" / "rl_proof.py"
-    spec = importlib.util.spec_from_file_location("bench_rl_proof", place)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+BENCH = "rl_proof"
 
 
 def test_every_agent_is_asked() -> None:

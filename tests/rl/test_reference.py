@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-
-@pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    place = Path(__file__).parents[2] / "bench" / "rl_reference.py"
-    spec = importlib.util.spec_from_file_location("bench_rl_reference", place)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # A dataclass looks its module up by name while it is made.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+BENCH = "rl_reference"
 
 
 AGENTS = ("ppo", "double-dqn", "d3qn", "twin-d3qn", "rainbow")
