@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import statistics
 from types import ModuleType
 
@@ -12,6 +13,9 @@ import torch
 from tradewind.nets.tft import TFTSizes
 
 BENCH = "tft"
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("pytorch_forecasting") is None, reason="the oracle, pytorch-forecasting, is not installed"
+)
 
 
 @pytest.mark.slow
